@@ -1,0 +1,227 @@
+"""The run folder and the schemas of everything that is measured.
+
+Notebooks share nothing but these files. Every table carries `run_id` and `schema_version`, is
+validated before it is written, and is published by rename, so that a killed run leaves either
+the whole file or none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pose_utils import paths
+from pose_utils.errors import InputError, UsageError
+
+SCHEMA_VERSION = 1
+
+STATUSES = ("ok", "failed", "skipped")
+
+_STR, _INT, _FLOAT = "str", "int64", "float64"
+
+SCHEMAS: Mapping[str, Mapping[str, str]] = {
+    # One row for each model on each back end and precision. `weights` is trained or random.
+    "backends.csv": {
+        "model": _STR, "backend": _STR, "precision": _STR, "device": _STR, "status": _STR, "reason": _STR,
+        "provider_used": _STR, "weights": _STR, "artifact": _STR, "size_bytes": _FLOAT, "build_s": _FLOAT,
+    },
+    # One row for each quantity compared with mmdet or mmpose. Differences are in `unit`.
+    "parity.csv": {
+        "model": _STR, "backend": _STR, "precision": _STR, "status": _STR, "reason": _STR, "reference": _STR,
+        "quantity": _STR, "unit": _STR, "n": _INT, "max_diff": _FLOAT, "p999_diff": _FLOAT,
+        "share_within": _FLOAT, "tolerance": _FLOAT, "passed": _STR, "weights": _STR,
+    },
+    # One row for each timed call and stage; stage "total" is the whole call.
+    "latency.parquet": {
+        "config": _STR, "models": _STR, "backend": _STR, "precision": _STR, "pipeline": _STR, "stage": _STR,
+        "persons": _INT, "block": _INT, "repeat": _INT, "ms": _FLOAT, "weights": _STR,
+    },
+    # One row for each configuration of the benchmark, those that could not run included.
+    "configs.csv": {
+        "config": _STR, "models": _STR, "backend": _STR, "precision": _STR, "pipeline": _STR, "status": _STR,
+        "reason": _STR, "weights": _STR, "provider_used": _STR, "threads": _FLOAT, "size_bytes": _FLOAT,
+        "load_s": _FLOAT, "first_call_ms": _FLOAT, "peak_rss_bytes": _FLOAT,
+    },
+    # One row for each keypoint that was predicted, in image pixels.
+    "poses.parquet": {
+        "image": _STR, "condition": _STR, "severity": _INT, "boxes": _STR, "person": _INT, "keypoint": _STR,
+        "x": _FLOAT, "y": _FLOAT, "score": _FLOAT,
+    },
+    # One row for each predicted person: its box in image pixels.
+    "persons.parquet": {
+        "image": _STR, "condition": _STR, "severity": _INT, "boxes": _STR, "person": _INT, "x1": _FLOAT,
+        "y1": _FLOAT, "x2": _FLOAT, "y2": _FLOAT, "box_score": _FLOAT, "instance_score": _FLOAT,
+    },
+    # One row for each figure of the robustness study; low and high bound its 95 % interval.
+    "metrics.csv": {
+        "models": _STR, "backend": _STR, "condition": _STR, "severity": _INT, "boxes": _STR, "metric": _STR,
+        "value": _FLOAT, "low": _FLOAT, "high": _FLOAT, "n": _INT, "unit": _STR, "reference": _STR,
+    },
+    # One row for each reference person: what became of it under a condition.
+    "failures.csv": {
+        "models": _STR, "image": _STR, "condition": _STR, "severity": _INT, "person": _INT, "category": _STR,
+        "iou": _FLOAT, "oks": _FLOAT, "score": _FLOAT, "area": _FLOAT, "visible_keypoints": _INT,
+        "reference": _STR,
+    },
+}  # fmt: skip
+"""Column name -> dtype of every table. `boxes` says where a person's box came from: detected,
+truth or clean; `reference` what a figure was compared with: truth or the clean prediction."""
+
+
+def new_run_id(now: datetime | None = None) -> str:
+    """Returns a sortable name for a run, such as "20261123-182200-4f1c"."""
+    stamp = (now or datetime.now(UTC)).strftime("%Y%m%d-%H%M%S")
+    return f"{stamp}-{os.urandom(2).hex()}"
+
+
+def write_atomic(path: Path, write: Callable[[Path], Any]) -> Path:
+    """Lets `write` fill a temporary file beside `path` and renames it into place.
+
+    Raises:
+        InputError: The folder cannot be written to, or the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            write(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+    return path
+
+
+class RunFolder:
+    """One run's records: `run.json`, the tables of `SCHEMAS`, and parts of unfinished tables."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens an existing run folder; `create` makes a new one."""
+        self.path = Path(path)
+        if not (self.path / "run.json").is_file():
+            raise UsageError(f"{self.path} is no run folder: it has no run.json. Run notebook 00 first.")
+        self.run_id: str = self.info()["run_id"]
+
+    @classmethod
+    def create(cls, info: Mapping[str, Any], path: Path | None = None) -> RunFolder:
+        """Makes a run folder (by default reports/runs/<run_id>) and points reports/latest at it."""
+        run_id = new_run_id()
+        folder = Path(path) if path else paths.RUNS / run_id
+        record = {"run_id": run_id, "schema_version": SCHEMA_VERSION, **info}
+        write_atomic(folder / "run.json", lambda target: target.write_text(json.dumps(record, indent=2)))
+        if folder.parent == paths.RUNS:
+            _point_latest_at(folder)
+        return cls(folder)
+
+    @classmethod
+    def open(cls, run_dir: str | Path = "") -> RunFolder:
+        """Opens the folder `run_dir`, or the newest run where it is empty."""
+        if run_dir:
+            return cls(Path(run_dir))
+        if not paths.LATEST.exists():
+            raise UsageError("there is no run yet: run notebook 00 or `make report` first")
+        return cls(paths.LATEST.resolve())
+
+    def info(self) -> dict[str, Any]:
+        """Returns run.json: versions, hardware, weight digests and parameters."""
+        return json.loads((self.path / "run.json").read_text())
+
+    def update_info(self, **values: Any) -> None:
+        """Adds or replaces entries of run.json."""
+        record = self.info() | values
+        write_atomic(self.path / "run.json", lambda target: target.write_text(json.dumps(record, indent=2)))
+
+    def has(self, table: str) -> bool:
+        """Says whether this run has written `table`."""
+        return (self.path / table).is_file()
+
+    def write(self, table: str, rows: pd.DataFrame | list[dict]) -> pd.DataFrame:
+        """Validates `rows` against the schema of `table` and publishes the file.
+
+        Raises:
+            ValueError: Unknown table, or columns that do not match its schema.
+        """
+        frame = _validated(table, rows, self.run_id)
+        write_atomic(self.path / table, lambda target: _save(frame, target))
+        return frame
+
+    def read(self, table: str) -> pd.DataFrame:
+        """Returns a table that an earlier notebook wrote.
+
+        Raises:
+            InputError: It is not there, damaged, or of another schema version.
+        """
+        path = self.path / table
+        if not path.is_file():
+            raise InputError(f"{path} is missing: run the notebook that writes {table} first")
+        try:
+            if path.suffix == ".parquet":
+                frame = pd.read_parquet(path)
+            else:
+                texts = [name for name, dtype in SCHEMAS[table].items() if dtype == _STR]
+                frame = pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False,
+                                    na_values={name: [""] for name in SCHEMAS[table] if name not in texts})
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read ({error}): delete it and run its notebook again") from error
+        if frame.empty:
+            return frame
+        versions = set(frame.get("schema_version", pd.Series([None])))
+        if versions != {SCHEMA_VERSION}:
+            raise InputError(f"{path} has schema version {versions}, this program reads {SCHEMA_VERSION}")
+        return frame
+
+    def part_path(self, table: str, key: str) -> Path:
+        """Returns where the part `key` of an unfinished table lies; keys are made safe for file names."""
+        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", key)
+        return self.path / "parts" / Path(table).stem / f"{safe}{Path(table).suffix}"
+
+    def part(self, table: str, key: str, compute: Callable[[], pd.DataFrame | list[dict]]) -> pd.DataFrame:
+        """Returns part `key` of `table`, computed now or read back from an interrupted run."""
+        path = self.part_path(table, key)
+        if path.is_file():
+            return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        frame = _validated(table, compute(), self.run_id)
+        write_atomic(path, lambda target: _save(frame, target))
+        return frame
+
+
+def _validated(table: str, rows: pd.DataFrame | list[dict], run_id: str) -> pd.DataFrame:
+    if table not in SCHEMAS:
+        raise ValueError(f"there is no table {table!r}; known: {', '.join(SCHEMAS)}")
+    schema = SCHEMAS[table]
+    frame = pd.DataFrame(rows) if len(rows) else pd.DataFrame(columns=list(schema))
+    frame = frame.drop(columns=["run_id", "schema_version"], errors="ignore")
+    if set(frame.columns) != set(schema):
+        missing, extra = sorted(set(schema) - set(frame.columns)), sorted(set(frame.columns) - set(schema))
+        raise ValueError(f"{table}: missing columns {missing}, unexpected columns {extra}")
+    if "status" in schema and not frame["status"].isin(STATUSES).all():
+        raise ValueError(f"{table}: status must be one of {STATUSES}")
+    if "status" in schema and (frame["reason"].eq("") & frame["status"].ne("ok")).any():
+        raise ValueError(f"{table}: a row that is not ok needs its reason")
+    frame = frame[list(schema)].astype(dict(schema))
+    return frame.assign(run_id=run_id, schema_version=SCHEMA_VERSION)
+
+
+def _save(frame: pd.DataFrame, path: Path) -> None:
+    if path.suffix == ".parquet":
+        frame.to_parquet(path, index=False)
+    else:
+        frame.to_csv(path, index=False)
+
+
+def _point_latest_at(folder: Path) -> None:
+    temporary = paths.LATEST.with_name(f".latest-{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(folder.relative_to(paths.LATEST.parent))
+    os.replace(temporary, paths.LATEST)
