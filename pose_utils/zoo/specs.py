@@ -35,6 +35,8 @@ class ModelSpec:
         mean, std: Per channel in the order of `channels`, for values 0..255.
         channels: Channel order of the network's input.
         padding: Growth of a person's box before it is cropped (mmpose GetBBoxCenterScale).
+        person_score: Persons above it are kept, unless the caller says otherwise.
+        ap_score: The lower bound used where AP is measured, which wants the whole ranking.
     """
 
     name: str
@@ -47,6 +49,8 @@ class ModelSpec:
     config: str | None = None
     assets: Mapping[Format, str] = field(default_factory=dict)
     padding: float = 1.25
+    person_score: float = 0.3
+    ap_score: float = 0.3
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "assets", MappingProxyType(dict(self.assets)))
@@ -115,6 +119,8 @@ _ALL = (
         # The network takes uint8 RGB and normalises inside.
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
+        person_score=0.2,
+        ap_score=0.05,
         assets={"tflite": "movenet-multipose.tflite"},
     ),
 )

@@ -1,0 +1,61 @@
+"""What every back end has in common: it maps one input array to its output arrays."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from pose_utils.errors import Unavailable
+from pose_utils.zoo.artifacts import Artifact
+
+
+class Backend(ABC):
+    """A network on one runtime, precision and device. Subclasses differ in `run` and nothing else.
+
+    A subclass raises `Unavailable` in its constructor when it cannot honour what was asked; it
+    never runs on something else instead.
+
+    Attributes:
+        artifact: What runs.
+        precision: fp32, fp16, bf16 or int8.
+        device: cpu or cuda.
+        threads: Threads that compute on the CPU.
+        provider_used: What the session reports to run on.
+        output_names: Names of the outputs, in the order of `run`.
+    """
+
+    name: str
+    format: str
+
+    def __init__(self, artifact: Artifact, precision: str, device: str, threads: int | None) -> None:
+        self.artifact = artifact
+        self.precision = precision
+        self.device = device
+        self.threads = threads or available_cores()
+        self.provider_used = ""
+        self.output_names: tuple[str, ...] = ()
+
+    @abstractmethod
+    def run(self, inputs: np.ndarray) -> list[np.ndarray]:
+        """Runs the network.
+
+        Args:
+            inputs: What `geometry.to_network_input` made: float32 (n, 3, h, w) with n >= 1, or
+                uint8 (1, h, w, 3) for MoveNet.
+
+        Returns:
+            The outputs as float32 (labels as integers), owned by the caller.
+        """
+
+    def refuse(self, reason: str) -> Unavailable:
+        """Makes the error that says why this request cannot be honoured here."""
+        return Unavailable(f"{self.name} {self.precision} on {self.device}: {reason}")
+
+
+def available_cores() -> int:
+    """Returns how many cores this process may use, which cgroups and taskset can make fewer."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,117 @@
+"""ONNX files of detector and pose estimator: raw heads, dynamic batch, self-describing."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import warnings
+from pathlib import Path
+
+import onnx
+from filelock import FileLock
+
+from pose_utils import __version__, paths
+from pose_utils.errors import InputError
+from pose_utils.zoo.checkpoints import load_module, output_names, raw_network
+from pose_utils.zoo.specs import ModelSpec
+
+OPSET = 17
+EXPORT_VERSION = 1
+"""Part of every cached file name: raise it when an export changes, and nothing stale is loaded."""
+
+METADATA_KEY = "pose_utils"
+
+
+def cached_onnx(spec: ModelSpec, checkpoint: Path | None, digest: str) -> Path:
+    """Returns the export of these weights from the cache, made now where it is not there.
+
+    Args:
+        spec: The model.
+        checkpoint: Its verified weights, or None for seeded random ones.
+        digest: Identifies the weights; part of the file name.
+    """
+    key = re.sub(r"[^\w.-]", "-", digest)[:16]
+    target = paths.cache_dir() / "exports" / f"{spec.name}-{key}-v{EXPORT_VERSION}.onnx"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_suffix(".lock")):
+        if not target.is_file():
+            export_onnx(spec, checkpoint, target, digest)
+    return target
+
+
+def export_onnx(spec: ModelSpec, checkpoint: Path | None, target: Path, digest: str) -> Path:
+    """Writes the raw network of `spec` as one ONNX file.
+
+    Input `input`: float32 (n, 3, height, width), normalised as `spec` says; n is dynamic. Outputs are
+    called as `checkpoints.output_names` says. The file carries the spec in its metadata.
+
+    Returns:
+        `target`, written whole or not at all.
+    """
+    import torch
+
+    network = raw_network(load_module(spec, checkpoint), spec)
+    width, height = spec.input_size
+    names = list(output_names(spec))
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        draft = Path(folder) / target.name
+        with torch.no_grad():
+            # The TorchScript exporter: its graphs of these two networks are smaller than the
+            # dynamo exporter's and were compared with mmdet and mmpose (study/parity.py).
+            torch.onnx.export(
+                network,
+                (torch.zeros(1, 3, height, width),),
+                str(draft),
+                input_names=["input"],
+                output_names=names,
+                dynamic_axes={name: {0: "batch"} for name in ["input", *names]},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+        model = onnx.load(draft)
+        onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(describe(spec, digest))})
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, draft)
+        draft.replace(target)
+    return target
+
+
+def describe(spec: ModelSpec, digest: str) -> dict:
+    """Returns what a back end must know of a file: input, normalisation, codec, weights."""
+    return {
+        "model": spec.name,
+        "codec": spec.codec,
+        "input_size": list(spec.input_size),
+        "mean": list(spec.mean),
+        "std": list(spec.std),
+        "channels": spec.channels,
+        "weights_digest": digest,
+        "opset": OPSET,
+        "version": __version__,
+    }
+
+
+def read_metadata(path: Path) -> dict | None:
+    """Returns what `describe` wrote into a file, or None for a file of somebody else."""
+    entries = {prop.key: prop.value for prop in _load_graph(path).metadata_props}
+    return json.loads(entries[METADATA_KEY]) if METADATA_KEY in entries else None
+
+
+def fixed_input_size(path: Path) -> tuple[int, int] | None:
+    """Returns (width, height) of an ONNX file's first input, or None where they are dynamic."""
+    dims = _load_graph(path).graph.input[0].type.tensor_type.shape.dim
+    sides = [dim.dim_value for dim in dims[2:4]]
+    return (sides[1], sides[0]) if len(sides) == 2 and all(sides) else None
+
+
+def _load_graph(path: Path) -> onnx.ModelProto:
+    # External data is never read: a file could point at anything on the disk.
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf raises several unrelated classes
+        raise InputError(f"{path} is no ONNX model: {error}") from error
+    if not model.graph.input:
+        raise InputError(f"{path} is no ONNX model: it has no input")
+    return model
