@@ -52,24 +52,33 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
     },
     # One row for each keypoint that was predicted, in image pixels.
     "poses.parquet": {
-        "image": _STR, "condition": _STR, "severity": _INT, "boxes": _STR, "person": _INT, "keypoint": _STR,
-        "x": _FLOAT, "y": _FLOAT, "score": _FLOAT,
+        "models": _STR, "backend": _STR, "precision": _STR, "image": _STR, "condition": _STR,
+        "severity": _INT, "boxes": _STR, "person": _INT, "keypoint": _STR, "x": _FLOAT, "y": _FLOAT,
+        "score": _FLOAT,
     },
-    # One row for each predicted person: its box in image pixels.
+    # One row for each predicted person: its box in image pixels. Where boxes is "candidate", the row is
+    # a box that the detector scored too low for a pose (.05 to its threshold); instance_score is then NaN.
     "persons.parquet": {
-        "image": _STR, "condition": _STR, "severity": _INT, "boxes": _STR, "person": _INT, "x1": _FLOAT,
-        "y1": _FLOAT, "x2": _FLOAT, "y2": _FLOAT, "box_score": _FLOAT, "instance_score": _FLOAT,
+        "models": _STR, "backend": _STR, "precision": _STR, "image": _STR, "condition": _STR,
+        "severity": _INT, "boxes": _STR, "person": _INT, "x1": _FLOAT, "y1": _FLOAT, "x2": _FLOAT,
+        "y2": _FLOAT, "box_score": _FLOAT, "instance_score": _FLOAT,
     },
-    # One row for each figure of the robustness study; low and high bound its 95 % interval.
+    # One row for each figure of the robustness study; low and high bound its 95 % interval. severity is 0
+    # for the published conditions; condition "corrupted" is the mean over all but clean (mPC, rPC).
     "metrics.csv": {
-        "models": _STR, "backend": _STR, "condition": _STR, "severity": _INT, "boxes": _STR, "metric": _STR,
-        "value": _FLOAT, "low": _FLOAT, "high": _FLOAT, "n": _INT, "unit": _STR, "reference": _STR,
+        "models": _STR, "backend": _STR, "precision": _STR, "condition": _STR, "severity": _INT,
+        "boxes": _STR, "metric": _STR, "value": _FLOAT, "low": _FLOAT, "high": _FLOAT, "n": _INT,
+        "unit": _STR, "reference": _STR,
     },
-    # One row for each reference person: what became of it under a condition.
+    # One row for each reference person (kind "person"), who ends in exactly one category, and for each
+    # prediction that is nobody's (kind "extra"). person counts within image and kind. joints holds
+    # one letter for each of the 17 keypoints: g good, j jitter, i inversion, s swap, m miss, x lost with
+    # the person, - not labelled. overlap is the greatest box IoU with another reference person.
     "failures.csv": {
-        "models": _STR, "image": _STR, "condition": _STR, "severity": _INT, "person": _INT, "category": _STR,
-        "iou": _FLOAT, "oks": _FLOAT, "score": _FLOAT, "area": _FLOAT, "visible_keypoints": _INT,
-        "reference": _STR,
+        "models": _STR, "backend": _STR, "precision": _STR, "image": _STR, "condition": _STR,
+        "severity": _INT, "boxes": _STR, "kind": _STR, "person": _INT, "category": _STR, "iou": _FLOAT,
+        "oks": _FLOAT, "score": _FLOAT, "area": _FLOAT, "visible_keypoints": _INT, "overlap": _FLOAT,
+        "joints": _STR, "reference": _STR,
     },
 }  # fmt: skip
 """Column name -> dtype of every table. `boxes` says where a person's box came from: detected,
@@ -166,12 +175,7 @@ class RunFolder:
         if not path.is_file():
             raise InputError(f"{path} is missing: run the notebook that writes {table} first")
         try:
-            if path.suffix == ".parquet":
-                frame = pd.read_parquet(path)
-            else:
-                texts = [name for name, dtype in SCHEMAS[table].items() if dtype == _STR]
-                frame = pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False,
-                                    na_values={name: [""] for name in SCHEMAS[table] if name not in texts})
+            frame = _load(path, table)
         except (OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read ({error}): delete it and run its notebook again") from error
         if frame.empty:
@@ -190,7 +194,7 @@ class RunFolder:
         """Returns part `key` of `table`, computed now or read back from an interrupted run."""
         path = self.part_path(table, key)
         if path.is_file():
-            return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+            return _load(path, table)
         frame = _validated(table, compute(), self.run_id)
         write_atomic(path, lambda target: _save(frame, target))
         return frame
@@ -211,6 +215,16 @@ def _validated(table: str, rows: pd.DataFrame | list[dict], run_id: str) -> pd.D
         raise ValueError(f"{table}: a row that is not ok needs its reason")
     frame = frame[list(schema)].astype(dict(schema))
     return frame.assign(run_id=run_id, schema_version=SCHEMA_VERSION)
+
+
+def _load(path: Path, table: str) -> pd.DataFrame:
+    """Reads a table as it was written: empty texts stay empty, and floats come back to the last bit."""
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    texts = [name for name, dtype in SCHEMAS[table].items() if dtype == _STR]
+    numbers = {name: [""] for name in SCHEMAS[table] if name not in texts}
+    return pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=numbers,
+                       float_precision="round_trip")
 
 
 def _save(frame: pd.DataFrame, path: Path) -> None:
