@@ -1,0 +1,133 @@
+"""Made-up records in the shape of real ones, for the tests of figures and of the page."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+CONDITIONS = ("clean", "motion_blur_light", "motion_blur_heavy", "low_light_moderate", "low_light_severe",
+              "overexposure", "noise_moderate", "noise_heavy", "occlusion")  # fmt: skip
+
+_STAGE_MS = {"decode": 2.1, "letterbox": 1.3, "detect": 1.0, "nms": 0.4, "crop": 0.5, "pose": 1.0, "keypoints": 0.2}
+
+_CONFIGS = {  # config: backend, precision, milliseconds of the detector, of the pose model for one person
+    "torch-fp32-cpu": ("torch", "fp32", 210.0, 41.0),
+    "onnxruntime-fp32-cpu": ("onnxruntime", "fp32", 118.0, 18.0),
+    "openvino-fp32-cpu": ("openvino", "fp32", 112.0, 17.0),
+    "openvino-bf16-cpu": ("openvino", "bf16", 31.0, 5.7),
+}
+
+
+def latency(persons=(1, 4, 8), blocks=5, repeats=6, weights="trained", configs=_CONFIGS) -> pd.DataFrame:
+    """Rows of latency.parquet with a drift between blocks and a tail."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for config, (backend, precision, detect, pose) in configs.items():
+        for count in persons:
+            for block in range(blocks):
+                drift = rng.normal(1, 0.02)
+                for repeat in range(repeats):
+                    noise = drift * (1 + rng.gamma(1.2, 0.01))
+                    stages = _STAGE_MS | {"detect": detect, "pose": pose * count, "crop": 0.5 * count}
+                    stages = {name: ms * noise for name, ms in stages.items()}
+                    stages["total"] = sum(stages.values())
+                    rows += [
+                        {"config": config, "models": "rtmdet-m+rtmpose-m", "backend": backend,
+                         "precision": precision, "pipeline": "detect+pose", "stage": name, "persons": count,
+                         "block": block, "repeat": repeat, "ms": ms, "weights": weights}
+                        for name, ms in stages.items()
+                    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def configs(**override) -> pd.DataFrame:
+    """Rows of configs.csv: four that ran and two that could not."""
+    rows = [
+        {"config": name, "models": "rtmdet-m+rtmpose-m", "backend": backend, "precision": precision,
+         "pipeline": "detect+pose", "status": "ok", "reason": "", "weights": "trained",
+         "provider_used": "CPUExecutionProvider", "threads": 2.0, "size_bytes": 1.5e8, "load_s": 1.2,
+         "first_call_ms": 420.0, "peak_rss_bytes": 9e8}
+        for name, (backend, precision, *_) in _CONFIGS.items()
+    ]  # fmt: skip
+    for name, reason in (("onnxruntime-fp32-cuda", "no NVIDIA GPU answers"),
+                         ("tensorrt-fp16-cuda", "libnvinfer.so.10 is not installed")):  # fmt: skip
+        rows.append(rows[0] | {"config": name, "backend": name.split("-")[0], "status": "skipped", "reason": reason})
+    return pd.DataFrame(rows).assign(**override)
+
+
+def backends(**override) -> pd.DataFrame:
+    """Rows of backends.csv, one of each status."""
+    ok = {"model": "rtmpose-m", "backend": "onnxruntime", "precision": "fp32", "device": "cpu", "status": "ok",
+          "reason": "", "provider_used": "CPUExecutionProvider", "weights": "trained",
+          "artifact": "rtmpose-m.onnx", "size_bytes": 5.4e7, "build_s": 3.1}  # fmt: skip
+    rows = [
+        ok, ok | {"model": "rtmdet-m", "size_bytes": 9.9e7}, ok | {"backend": "openvino", "precision": "bf16"},
+        ok | {"backend": "tensorrt_rtx", "precision": "fp16", "device": "sm86", "size_bytes": 3.1e7},
+        ok | {"backend": "tensorrt", "precision": "fp16", "device": "cuda", "status": "skipped",
+              "reason": "libnvinfer.so.10 is not installed", "size_bytes": None, "build_s": None},
+        ok | {"backend": "litert", "status": "failed", "reason": "the file holds no model", "size_bytes": None},
+    ]  # fmt: skip
+    return pd.DataFrame(rows).assign(**override)
+
+
+def parity() -> pd.DataFrame:
+    """Rows of parity.csv: two quantities, one random model, one row that did not run."""
+    ok = {"model": "rtmdet-nano", "backend": "onnxruntime", "precision": "fp32", "status": "ok", "reason": "",
+          "reference": "mmdet", "quantity": "boxes", "unit": "px", "n": 812, "max_diff": 0.02, "p999_diff": 0.01,
+          "share_within": 1.0, "tolerance": 0.5, "passed": "yes", "weights": "trained"}  # fmt: skip
+    pose = ok | {"model": "rtmpose-m", "reference": "mmpose", "quantity": "keypoints", "weights": "random"}
+    rows = [
+        ok, ok | {"backend": "openvino", "max_diff": 0.004}, ok | {"backend": "torch", "max_diff": 0.0},
+        pose | {"max_diff": 0.11}, pose | {"backend": "openvino", "precision": "bf16", "max_diff": 0.9, "passed": "no"},
+        pose | {"backend": "tensorrt", "status": "skipped", "reason": "libnvinfer.so.10 is not installed",
+                "max_diff": None, "n": 0, "passed": ""},
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def metrics(severities=(0,), conditions=CONDITIONS) -> pd.DataFrame:
+    """Rows of metrics.csv: keypoint AP with three kinds of boxes, and the detection rate."""
+    rng = np.random.default_rng(1)
+    rows = []
+    for step, condition in enumerate(conditions):
+        for severity in severities if condition != "clean" else (0,):
+            loss = (0 if condition == "clean" else 0.04 + 0.03 * (step % 4)) * (1 + severity)
+            for boxes, base in (("detected", 0.58), ("truth", 0.67), ("clean", 0.62)):
+                value = max(0.02, base - loss * (1 if boxes == "detected" else 0.6))
+                rows.append(_metric(condition, severity, boxes, "keypoint_ap", value, 0.03 + 0.01 * rng.random()))
+            rows.append(_metric(condition, severity, "detected", "detection_rate", max(0.1, 0.96 - loss), 0.025))
+    return pd.DataFrame(rows)
+
+
+def _metric(condition, severity, boxes, metric, value, half):
+    return {"models": "rtmdet-nano+pp-tinypose", "backend": "onnxruntime", "condition": condition,
+            "severity": severity, "boxes": boxes, "metric": metric, "value": value, "low": value - half,
+            "high": min(1, value + half), "n": 75, "unit": "share", "reference": "truth"}  # fmt: skip
+
+
+def failures(conditions=CONDITIONS) -> pd.DataFrame:
+    """Rows of failures.csv: 204 persons per condition in six categories."""
+    rng = np.random.default_rng(2)
+    names = ["found", "missed_no_box", "below_threshold", "box_poor", "keypoints_jitter", "keypoints_swap"]
+    rows = []
+    for step, condition in enumerate(conditions):
+        weights = np.array([0.75 - 0.05 * step, 0.08 + 0.03 * step, 0.06, 0.05 + 0.02 * step, 0.04, 0.02])
+        for person, category in enumerate(rng.choice(names, 204, p=weights / weights.sum())):
+            rows.append({"models": "rtmdet-nano+pp-tinypose", "image": f"{person // 3:06d}.jpg",
+                         "condition": condition, "severity": 0, "person": person % 3, "category": category,
+                         "iou": 0.7, "oks": 0.6, "score": 0.5, "area": 9000.0, "visible_keypoints": 12,
+                         "reference": "truth"})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def joint_losses() -> pd.DataFrame:
+    """One number per joint: largest at the ankles and wrists."""
+    from pose_utils.types import KEYPOINT_NAMES
+
+    return pd.DataFrame({"keypoint": KEYPOINT_NAMES, "value": np.linspace(0.05, 0.4, len(KEYPOINT_NAMES))})
+
+
+def simcc(width=192, height=256, x=70.5, y=160.0) -> tuple[np.ndarray, np.ndarray]:
+    """Two SimCC vectors with their peaks at (x, y) of the crop."""
+    across, down = np.arange(width * 2) / 2, np.arange(height * 2) / 2
+    return np.exp(-(((across - x) / 4) ** 2)) * 0.8, np.exp(-(((down - y) / 5) ** 2)) * 0.7
