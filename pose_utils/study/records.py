@@ -48,7 +48,7 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
     "configs.csv": {
         "config": _STR, "models": _STR, "backend": _STR, "precision": _STR, "pipeline": _STR, "status": _STR,
         "reason": _STR, "weights": _STR, "provider_used": _STR, "threads": _FLOAT, "size_bytes": _FLOAT,
-        "load_s": _FLOAT, "first_call_ms": _FLOAT, "peak_rss_bytes": _FLOAT,
+        "load_s": _FLOAT, "first_call_ms": _FLOAT,
     },
     # One row for each keypoint that was predicted, in image pixels.
     "poses.parquet": {
@@ -177,7 +177,8 @@ class RunFolder:
         try:
             frame = _load(path, table)
         except (OSError, ValueError) as error:
-            raise InputError(f"{path} cannot be read ({error}): delete it and run its notebook again") from error
+            message = f"{path} cannot be read ({error}): delete it and run its notebook again"
+            raise InputError(message) from error
         if frame.empty:
             return frame
         versions = set(frame.get("schema_version", pd.Series([None])))
