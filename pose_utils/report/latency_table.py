@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 
 
-def latency_summary(latency: pd.DataFrame, stage: str = "total", draws: int = 1000, seed: int = 0) -> pd.DataFrame:
+def latency_summary(
+    latency: pd.DataFrame, stage: str = "total", draws: int = 1000, seed: int = 0
+) -> pd.DataFrame:
     """Summarises timed calls by configuration, pipeline and person count.
 
     The interval resamples whole blocks, because calls inside a block share the machine's state; with
@@ -36,8 +38,10 @@ def latency_summary(latency: pd.DataFrame, stage: str = "total", draws: int = 10
                "mean_ms": ms.mean(), "p90_ms": ms.quantile(.9), "p95_ms": ms.quantile(.95),
                "p99_ms": ms.quantile(.99), "fps": 1000 / ms.median(), "calls": len(ms)}
         )  # fmt: skip
-    columns = [*keys, "models", "backend", "precision", "weights", "median_ms", "low", "high", "mean_ms", "p90_ms",
-               "p95_ms", "p99_ms", "fps", "calls"]  # fmt: skip
+    columns = [
+        *keys, "models", "backend", "precision", "weights", "median_ms", "low", "high", "mean_ms", "p90_ms",
+        "p95_ms", "p99_ms", "fps", "calls",
+    ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns).sort_values("median_ms", ignore_index=True)
 
 

@@ -58,7 +58,8 @@ def status_html(status: str) -> str:
     word = str(status)
     known = word if word in STATUS_SYMBOLS else "other"
     sign = STATUS_SYMBOLS.get(word, "")
-    return f'<span class="status {known.replace(" ", "-")}"><span aria-hidden="true">{sign}</span> {escape(word)}</span>'
+    kind = known.replace(" ", "-")
+    return f'<span class="status {kind}"><span aria-hidden="true">{sign}</span> {escape(word)}</span>'
 
 
 def show_table(
@@ -83,7 +84,9 @@ def show_table(
     Raises:
         KeyError: A column that the frame does not have.
     """
-    headings = dict(columns) if isinstance(columns, Mapping) else {c: str(c) for c in columns or frame.columns}
+    headings = (
+        dict(columns) if isinstance(columns, Mapping) else {c: str(c) for c in columns or frame.columns}
+    )
     unknown = [name for name in headings if name not in frame.columns]
     if unknown:
         raise KeyError(f"no column {unknown[0]!r} in the table; there are {list(frame.columns)}")
@@ -92,13 +95,17 @@ def show_table(
         name for name in headings
         if is_numeric_dtype(frame[name]) and not is_bool_dtype(frame[name]) and name not in status_columns
     }  # fmt: skip
-    head = "".join(f'<th scope="col"{_align(name in numeric)}>{escape(headings[name])}</th>' for name in headings)
+    head = "".join(
+        f'<th scope="col"{_align(name in numeric)}>{escape(headings[name])}</th>' for name in headings
+    )
     shown = frame.head(max_rows)
     rows = []
     for values in shown[list(headings)].itertuples(index=False, name=None):
         cells = []
         for position, (name, value) in enumerate(zip(headings, values, strict=True)):
-            content = status_html(value) if name in status_columns else escape(_formatted(value, formats.get(name)))
+            content = (
+                status_html(value) if name in status_columns else escape(_formatted(value, formats.get(name)))
+            )
             tag, scope = ("th", ' scope="row"') if position == 0 else ("td", "")
             cells.append(f"<{tag}{scope}{_align(name in numeric)}>{content}</{tag}>")
         rows.append(f"<tr>{''.join(cells)}</tr>")
@@ -115,7 +122,13 @@ def show_table(
 
 
 def show_image(
-    image: np.ndarray, alt: str, caption: str = "", *, order: str = "bgr", max_side: int = 1280, max_kb: int = 160
+    image: np.ndarray,
+    alt: str,
+    caption: str = "",
+    *,
+    order: str = "bgr",
+    max_side: int = 1280,
+    max_kb: int = 160,
 ) -> Shown:
     """Shows a picture, shrunk and compressed until it fits.
 
@@ -128,7 +141,9 @@ def show_image(
         max_kb: Bound of the compressed picture in kB, before base64.
     """
     content, width, height = encode_picture(image, order=order, max_side=max_side, max_kb=max_kb)
-    return Shown(figure_html(data_uri(content, "image/webp"), None, alt, caption, width, height, "photo"), alt)
+    return Shown(
+        figure_html(data_uri(content, "image/webp"), None, alt, caption, width, height, "photo"), alt
+    )
 
 
 def encode_picture(

@@ -1,10 +1,9 @@
-"""Figures of robustness and failures: pure functions from rows of metrics.csv and failures.csv to a figure."""
+"""Figures of robustness and failures: pure functions from rows of metrics.csv and failures.csv."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from pose_utils import palette as colours
 from pose_utils.report.plots_latency import label_line_ends, write_on
 from pose_utils.report.published import published_label, published_robustness
-from pose_utils.report.style import current_theme, empty_figure, encoding, new_figure
+from pose_utils.report.style import current_theme, empty_figure, encoding, new_figure, write_beside
 from pose_utils.types import KEYPOINT_NAMES, SKELETON
 
 METRIC_NAMES: Mapping[str, str] = {
@@ -50,11 +49,13 @@ def metric_by_condition(metrics: pd.DataFrame, metric: str, hue: str = "boxes") 
         if len(marks) == 1:
             edge = part["high"].fillna(part["value"])
             for x, value, height in zip(edge, part["value"], heights, strict=True):
-                axes.annotate(f"{value:.3f}", (x, height), (7, 0), textcoords="offset points", va="center")
+                write_beside(axes, f"{value:.3f}", (x, height))
     axes.set_yticks(range(len(order)), order)
     axes.set_ylim(-0.6, len(order) - 0.4)
     top = rows[["value", "high"]].max().max()
-    axes.set_xlim(0, 1.02 if top > 0.6 and top <= 1 else top * 1.15)
+    axes.set_xlim(0, max(0.1, top) * (1.12 if len(marks) == 1 else 1.03))
+    if 0.6 < top <= 1:
+        axes.set_xlim(0, 1.11 if len(marks) == 1 else 1.02)
     axes.set_xlabel(f"{METRIC_NAMES.get(metric, metric)}, 95 % interval")
     if len(marks) > 1:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=len(marks), title=hue,
@@ -63,21 +64,26 @@ def metric_by_condition(metrics: pd.DataFrame, metric: str, hue: str = "boxes") 
 
 
 def metric_by_severity(metrics: pd.DataFrame, metric: str) -> Figure:
-    """Draws one metric against severity, a line for each condition, with bands for the intervals."""
+    """Draws one metric against severity, a line for each condition, with bars for the intervals."""
     rows = metrics[(metrics["metric"] == metric) & (metrics["severity"] > 0)]
     if rows["severity"].nunique() < 2:
         return empty_figure("Conditions were run at one severity only.")
     figure, (axes,) = new_figure(4.4)
     ends = []
-    for condition, mark in encoding(rows["condition"]).items():
+    conditions = encoding(rows["condition"])
+    for condition, mark in conditions.items():
         line = rows[rows["condition"] == condition].groupby("severity")[["value", "low", "high"]].mean()
-        axes.plot(line.index, line["value"], mark.line, marker=mark.marker, color=mark.colour)
-        axes.fill_between(line.index, line["low"], line["high"], color=mark.colour, alpha=0.15, linewidth=0)
-        ends.append((line.index[-1], line["value"].iloc[-1], readable(condition), mark.colour))
+        # Side by side, or the intervals of one severity would cover each other.
+        places = line.index + 0.05 * (len(ends) - (len(conditions) - 1) / 2)
+        axes.plot(places, line["value"], mark.line, marker=mark.marker, color=mark.colour)
+        axes.vlines(places, line["low"], line["high"], color=mark.colour, alpha=0.4, linewidth=2.5)
+        ends.append((places[-1], line["value"].iloc[-1], readable(condition), mark.colour))
     clean = metrics[(metrics["metric"] == metric) & (metrics["condition"] == "clean")]["value"]
     if len(clean):
         axes.axhline(clean.mean(), color=current_theme().muted, linestyle=":", linewidth=1.2)
-        axes.annotate("clean", (1, clean.mean()), (0, 4), textcoords="offset points", color=current_theme().ink)
+        axes.annotate(
+            "clean", (1, clean.mean()), (0, 4), textcoords="offset points", color=current_theme().ink
+        )
     axes.set_xticks(sorted(rows["severity"].unique()))
     axes.set(xlabel="severity", ylabel=METRIC_NAMES.get(metric, metric), ylim=(0, None))
     label_line_ends(axes, ends)
@@ -97,7 +103,7 @@ def published_detection_rate(metrics: pd.DataFrame) -> Figure:
               markeredgewidth=1.8, label=published_label())  # fmt: skip
     for height, value in zip(heights, ours["value"], strict=True):
         if np.isnan(value):
-            axes.annotate("not run here", (0.02, height), va="center", color=current_theme().muted)
+            write_beside(axes, "not run here", (0, height), muted=True)
     axes.set_yticks(heights, [readable(name) for name in theirs.index])
     axes.set(xlim=(0, 1.04), xlabel="share of pictures in which somebody was found")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
@@ -144,6 +150,8 @@ _BODY = np.array([
 ])  # fmt: skip
 """A standing person seen from the front, metres: its own left side is on the reader's right."""
 
+_SIDE_LOOK = {"left": (colours.LEFT, "o"), "right": (colours.RIGHT, "s"), "nose": (colours.MIDDLE, "^")}
+
 
 def joint_values(values: pd.DataFrame, label: str, form: str = ".2f") -> Figure:
     """Draws one number per joint on a body: the larger, the larger its disc.
@@ -158,9 +166,8 @@ def joint_values(values: pd.DataFrame, label: str, form: str = ".2f") -> Figure:
     top = table.max() if table.max() > 0 else 1
     for first, second in SKELETON:
         body.plot(*_BODY[[first, second]].T, color=current_theme().grid, linewidth=5, zorder=1)
-    sides = [colours.LEFT if "left" in name else colours.RIGHT if "right" in name else colours.MIDDLE for name in table.index]
-    shapes = ["o" if "left" in name else "s" if "right" in name else "^" for name in table.index]
-    for point, value, colour, shape in zip(_BODY, table, sides, shapes, strict=True):
+    looks = {name: _SIDE_LOOK[name.split("_")[0]] for name in table.index}
+    for point, value, (colour, shape) in zip(_BODY, table, looks.values(), strict=True):
         body.scatter(*point, s=30 + 420 * (0 if np.isnan(value) else value / top), color=colour, marker=shape,
                      edgecolor=current_theme().background, zorder=2)  # fmt: skip
     body.set(aspect="equal", xlim=(-0.8, 0.8), ylim=(-0.1, 1.95))
@@ -168,11 +175,11 @@ def joint_values(values: pd.DataFrame, label: str, form: str = ".2f") -> Figure:
     body.text(-0.42, 0.3, "right", ha="right")
     body.axis("off")
     ranked = table.dropna().sort_values()
-    look = dict(zip(table.index, sides, strict=True))
     for position, (name, value) in enumerate(ranked.items()):
-        bars.plot([0, value], [position] * 2, color=look[name], linewidth=2)
-        bars.plot(value, position, "o" if "left" in name else "s" if "right" in name else "^", color=look[name])
-        bars.annotate(format(value, form), (value, position), (7, 0), textcoords="offset points", va="center")
+        colour, shape = looks[name]
+        bars.plot([0, value], [position] * 2, color=colour, linewidth=2)
+        bars.plot(value, position, shape, color=colour)
+        write_beside(bars, format(value, form), (value, position))
     bars.set_yticks(range(len(ranked)), [readable(name) for name in ranked.index])
     bars.set(xlabel=label, xlim=(0, top * 1.18))
     bars.grid(visible=False, axis="y")
@@ -189,8 +196,3 @@ def _condition_labels(rows: pd.DataFrame) -> pd.Series:
     several = rows.groupby("condition")["severity"].transform("nunique") > 1
     names = rows["condition"].map(readable)
     return names.where(~several, names + " " + rows["severity"].astype(str))
-
-
-def text_colour() -> str:
-    """Returns the ink of the theme in force."""
-    return mpl.rcParams["text.color"]

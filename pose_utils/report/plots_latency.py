@@ -8,10 +8,11 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.transforms import offset_copy
 
 from pose_utils import palette as colours
 from pose_utils.report.latency_table import latency_summary
-from pose_utils.report.style import current_theme, empty_figure, encoding, new_figure
+from pose_utils.report.style import current_theme, empty_figure, encoding, new_figure, write_beside
 
 STAGES = ("decode", "letterbox", "detect", "nms", "crop", "pose", "keypoints")
 """Stages of a frame in the order they run; the fields of `types.StageTimes`."""
@@ -39,14 +40,16 @@ def stage_waterfall(latency: pd.DataFrame, persons: int | None = None) -> Figure
     figure, (left, right) = new_figure(1.5 + 0.42 * len(table), 2, sharey=True, width_ratios=[3, 2])
     _stacked(left, table)
     shares = table.div(table.sum(axis=1), axis=0) * 100
-    _stacked(right, shares, label_above=11, unit=" %")
+    _stacked(right, shares, label_above=13, form=".0f")
     for position, total in enumerate(table.sum(axis=1)):
-        left.annotate(f"{total:.1f}", (total, position), (4, 0), textcoords="offset points", va="center")
+        write_beside(left, f"{total:.1f}", (total, position), 5)
     left.set_xlim(0, table.sum(axis=1).max() * 1.14)
     left.set_xlabel("milliseconds per frame, sum of medians")
     right.set(xlabel="share of the frame, %", xlim=(0, 100))
     handles, labels = left.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=len(labels), handlelength=1.4, columnspacing=1.2)
+    figure.legend(
+        handles, labels, loc="outside upper left", ncols=len(labels), handlelength=1.4, columnspacing=1.2
+    )
     return figure
 
 
@@ -72,13 +75,16 @@ def latency_by_config(latency: pd.DataFrame, persons: int | None = None) -> Figu
         axes.plot(row["p99_ms"], position, marker="|", color=mark.colour, markersize=8)
         axes.plot([row["low"], row["high"]], [position] * 2, color=mark.colour, linewidth=5, alpha=0.45,
                   solid_capstyle="butt")  # fmt: skip
-        axes.plot(row["median_ms"], position, mark.marker, color=mark.colour, markerfacecolor=face, markersize=8)
-        axes.annotate(f"{row['median_ms']:.1f} ms", (row["p99_ms"], position), (7, 0),
-                      textcoords="offset points", va="center")  # fmt: skip
+        axes.plot(
+            row["median_ms"], position, mark.marker, color=mark.colour, markerfacecolor=face, markersize=8
+        )
+        write_beside(axes, f"{row['median_ms']:.1f} ms", (row["p99_ms"], position))
     for pipeline, mark in marks.items():
         axes.plot([], [], mark.marker, color=mark.colour, label=pipeline)
     if (rows["weights"] == "random").any():
-        axes.plot([], [], "o", color=current_theme().muted, markerfacecolor="none", label="hollow: random weights")
+        axes.plot(
+            [], [], "o", color=current_theme().muted, markerfacecolor="none", label="hollow: random weights"
+        )
     axes.set_yticks(range(len(rows)), rows["config"])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     _milliseconds(axes, rows["low"].min(), rows["p99_ms"].max(), room=1.35)
@@ -94,10 +100,14 @@ def latency_by_persons(latency: pd.DataFrame) -> Figure:
         return empty_figure("Only one person count was timed in this run.")
     figure, (axes,) = new_figure(4.2)
     ends = []
-    for config, mark in encoding(rows.groupby("config")["median_ms"].max().sort_values(ascending=False).index).items():
+    for config, mark in encoding(
+        rows.groupby("config")["median_ms"].max().sort_values(ascending=False).index
+    ).items():
         line = rows[rows["config"] == config].sort_values("persons")
         axes.plot(line["persons"], line["median_ms"], mark.line, marker=mark.marker, color=mark.colour)
-        axes.fill_between(line["persons"], line["low"], line["high"], color=mark.colour, alpha=0.2, linewidth=0)
+        axes.fill_between(
+            line["persons"], line["low"], line["high"], color=mark.colour, alpha=0.2, linewidth=0
+        )
         text = config
         if len(line) > 1:
             slope = np.polyfit(line["persons"], line["median_ms"], 1)[0]
@@ -126,23 +136,36 @@ def latency_distribution(latency: pd.DataFrame, persons: int | None = None) -> F
 
 
 def label_line_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
-    """Writes each line's name right of its last point (x, y, text, colour), moved apart where they collide."""
+    """Writes each line's name right of its last point, moved apart where they collide.
+
+    Args:
+        axes: Where the lines are.
+        ends: x, y of the last point, text and colour of each line.
+    """
     bottom, top = axes.get_ylim()
     gap = (top - bottom) * 0.062
     right = max(x for x, *_ in ends)
-    heights: list[float] = []
-    for _, y, text, colour in sorted(ends, key=lambda end: end[1]):
-        height = y if not heights else max(y, heights[-1] + gap)
-        heights.append(height)
-        axes.annotate(text, (right, height), (9, 0), textcoords="offset points", va="center", fontsize=9,
-                      annotation_clip=False)  # fmt: skip
-        axes.annotate("", (right, height), (8, 0), textcoords="offset points", annotation_clip=False,
-                      arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 2})  # fmt: skip
-    axes.set_ylim(bottom, max(top, heights[-1] + gap / 2))
+    near, far, beyond = (
+        offset_copy(axes.transData, axes.figure, x=points, units="points") for points in (6, 16, 19)
+    )
+    height = -np.inf
+    for x, y, text, colour in sorted(ends, key=lambda end: end[1]):
+        height = max(y, height + gap)
+        axes.annotate(
+            "",
+            (x, y),
+            (right, height),
+            xycoords=near,
+            textcoords=far,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0},
+        )
+        axes.text(right, height, text, transform=beyond, va="center", fontsize=9)  # fmt: skip
+    axes.set_ylim(bottom, max(top, height + gap / 2))
 
 
-def _stacked(axes: Axes, table: pd.DataFrame, label_above: float | None = None, unit: str = "") -> None:
-    """Stacks the columns of `table` (stages) into one bar a row, and writes the segments that are wide enough."""
+def _stacked(axes: Axes, table: pd.DataFrame, label_above: float | None = None, form: str = ".1f") -> None:
+    """Stacks the stages (columns) of `table` into one bar a row, and labels the segments that have room."""
     limit = label_above if label_above is not None else 0.09 * table.sum(axis=1).max()
     starts = np.zeros(len(table))
     for stage in table:
@@ -152,7 +175,7 @@ def _stacked(axes: Axes, table: pd.DataFrame, label_above: float | None = None, 
                   edgecolor=current_theme().background, linewidth=0.8)  # fmt: skip
         for position, (start, width) in enumerate(zip(starts, widths, strict=True)):
             if width >= limit:
-                write_on(axes, start + width / 2, position, f"{width:.0f}{unit}" if unit else f"{width:.1f}", colour)
+                write_on(axes, start + width / 2, position, format(width, form), colour)
         starts = starts + widths
     axes.set_yticks(range(len(table)), table.index)
     axes.grid(visible=False, axis="y")
@@ -176,7 +199,9 @@ def _milliseconds(axes: Axes, low: float, high: float, room: float) -> None:
         axes.set_xscale("log")
         axes.set_xlim(low / 1.3, high * room * 1.25)
         steps = [factor * 10.0**power for power in range(-3, 7) for factor in (1, 2, 5)]
-        axes.xaxis.set_major_locator(FixedLocator([step for step in steps if low / 1.3 <= step <= high * 1.7]))
+        axes.xaxis.set_major_locator(
+            FixedLocator([step for step in steps if low / 1.3 <= step <= high * 1.7])
+        )
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("milliseconds per frame, logarithmic")

@@ -8,11 +8,15 @@ from matplotlib.figure import Figure
 
 from pose_utils import palette as colours
 from pose_utils.report.published import published_benchmark, published_label
-from pose_utils.report.style import current_theme, empty_figure, encoding, new_figure
+from pose_utils.report.style import current_theme, empty_figure, encoding, new_figure, write_beside
 
 
 def simcc_curves(
-    simcc_x: np.ndarray, simcc_y: np.ndarray, keypoint: str, split_ratio: float = 2.0, score: float | None = None
+    simcc_x: np.ndarray,
+    simcc_y: np.ndarray,
+    keypoint: str,
+    split_ratio: float = 2.0,
+    score: float | None = None,
 ) -> Figure:
     """Draws the two SimCC vectors of one joint; their maxima are its place in the crop.
 
@@ -24,7 +28,9 @@ def simcc_curves(
         score: The decoded score, printed in the title where given.
     """
     figure, panels = new_figure(2.7, 2, sharey=True)
-    sides = zip(panels, ("x", "y"), (simcc_x, simcc_y), (colours.BLUE, colours.VERMILLION), ("-", "--"), strict=True)
+    sides = zip(
+        panels, ("x", "y"), (simcc_x, simcc_y), (colours.BLUE, colours.VERMILLION), ("-", "--"), strict=True
+    )
     for axes, name, curve, colour, line in sides:
         places = np.arange(len(curve)) / split_ratio
         best = int(np.argmax(curve))
@@ -58,26 +64,35 @@ def parity_dots(parity: pd.DataFrame) -> Figure:
     marks = encoding(parity.loc[parity["status"] == "ok", "quantity"])
     for axes, unit in zip(panels, units, strict=True):
         drawn = parity[(parity["status"] == "ok") & (parity["unit"] == unit)]
-        floor = max(drawn["max_diff"][drawn["max_diff"] > 0].min() / 3, 1e-9) if (drawn["max_diff"] > 0).any() else 1e-6
+        floor = (
+            max(drawn["max_diff"][drawn["max_diff"] > 0].min() / 3, 1e-9)
+            if (drawn["max_diff"] > 0).any()
+            else 1e-6
+        )
         for index, row in drawn.iterrows():
             mark, height = marks[row["quantity"]], order.index(names[index])
             face = "none" if row["weights"] == "random" else mark.colour
             axes.plot(max(row["max_diff"], floor), height, mark.marker, color=mark.colour, markerfacecolor=face,
                       markersize=8, markeredgewidth=1.6)  # fmt: skip
-            axes.plot([row["tolerance"]] * 2, [height - 0.32, height + 0.32], color=current_theme().ink, linewidth=2)
+            axes.plot(
+                [row["tolerance"]] * 2, [height - 0.32, height + 0.32], color=current_theme().ink, linewidth=2
+            )
         axes.set_xscale("log")
         axes.set_xlabel(f"largest difference, {unit}")
     for index, row in parity[parity["status"] != "ok"].iterrows():
         reason = f"{row['status']}: {_shortened(row['reason'], 70 // len(units))}"
-        panels[0].text(0.02, order.index(names[index]), reason, transform=panels[0].get_yaxis_transform(),
-                       va="center", fontsize=9, color=current_theme().muted)  # fmt: skip
+        write_beside(panels[0], reason, (panels[0].get_xlim()[0], order.index(names[index])), muted=True)
     panels[0].set_yticks(range(len(order)), order)
     panels[0].set_ylim(-0.6, len(order) - 0.4)
     for quantity, mark in marks.items():
         panels[0].plot([], [], mark.marker, color=mark.colour, label=quantity.replace("_", " "))
-    panels[0].plot([], [], "|", color=current_theme().ink, markersize=12, markeredgewidth=2, label="tolerance")
+    panels[0].plot(
+        [], [], "|", color=current_theme().ink, markersize=12, markeredgewidth=2, label="tolerance"
+    )
     if (parity["weights"] == "random").any():
-        panels[0].plot([], [], "o", color=current_theme().muted, markerfacecolor="none", label="hollow: random weights")
+        panels[0].plot(
+            [], [], "o", color=current_theme().muted, markerfacecolor="none", label="hollow: random weights"
+        )
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
     return figure
 
@@ -94,7 +109,7 @@ def file_sizes(backends: pd.DataFrame) -> Figure:
         mark, megabytes = marks[row.precision], row.size_bytes / 1e6
         axes.barh(position, megabytes, height=0.62, color=mark.colour, hatch=mark.hatch,
                   edgecolor=current_theme().background)  # fmt: skip
-        axes.annotate(f"{megabytes:.1f}", (megabytes, position), (5, 0), textcoords="offset points", va="center")
+        write_beside(axes, f"{megabytes:.1f}", (megabytes, position), 5)
     axes.set_yticks(range(len(rows)), rows["name"])
     axes.set(xlabel="megabytes", xlim=(0, rows["size_bytes"].max() / 1e6 * 1.12))
     axes.grid(visible=False, axis="y")
@@ -121,14 +136,21 @@ def published_latency(summary: pd.DataFrame) -> Figure:
     axes.plot(rows["median_ms"], heights, "o", color=colours.BLUE, markersize=8, label="ours, this machine")
     top = max(rows["median_ms_theirs"].max(), rows["median_ms"].max())
     for height, row in zip(heights, rows.itertuples(), strict=True):
-        text = "not run here" if np.isnan(row.median_ms) else f"ours {row.median_ms:.3g} ms"
-        muted = np.isnan(row.median_ms)
-        axes.text(top * 1.6, height, text, va="center", color=current_theme().muted if muted else current_theme().ink)
+        missing = np.isnan(row.median_ms)
+        write_beside(
+            axes,
+            "not run here" if missing else f"ours {row.median_ms:.3g} ms",
+            (top * 1.4, height),
+            7,
+            missing,
+        )
     axes.set_xscale("log")
     axes.set_xlim(1, top * 8)
     axes.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1000"])
     axes.set_yticks(heights, rows["name"])
-    axes.set_xlabel("milliseconds per call (median), logarithmic; another machine and other models: not a race")
+    axes.set_xlabel(
+        "milliseconds per call (median), logarithmic; another machine and other models: not a race"
+    )
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return figure
 
@@ -147,13 +169,17 @@ def accuracy_against_latency(rows: pd.DataFrame, metric_label: str = "keypoint A
     best = rows["accuracy"].cummax().shift(fill_value=-np.inf)
     front = rows[rows["accuracy"] > best]
     figure, (axes,) = new_figure(4.2)
-    axes.plot(front["median_ms"], front["accuracy"], color=current_theme().muted, linewidth=1.2, linestyle="--")
+    axes.plot(
+        front["median_ms"], front["accuracy"], color=current_theme().muted, linewidth=1.2, linestyle="--"
+    )
     marks = encoding(rows["config"])
     for row in rows.itertuples():
         mark = marks[row.config]
         axes.hlines(row.accuracy, row.low, row.high, color=mark.colour, linewidth=3, alpha=0.45)
         if hasattr(row, "accuracy_low"):
-            axes.vlines(row.median_ms, row.accuracy_low, row.accuracy_high, color=mark.colour, linewidth=3, alpha=0.45)
+            axes.vlines(
+                row.median_ms, row.accuracy_low, row.accuracy_high, color=mark.colour, linewidth=3, alpha=0.45
+            )
         axes.plot(row.median_ms, row.accuracy, mark.marker, color=mark.colour, markersize=9, label=row.config)
     axes.set_xlim(0, rows["high"].max() * 1.1)
     axes.set(xlabel="milliseconds per frame (median)", ylabel=metric_label)

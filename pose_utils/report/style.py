@@ -6,6 +6,7 @@ A notebook shows a figure with one call, `themed(plot_function, frame, alt=..., 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 import matplotlib as mpl
 import numpy as np
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -23,7 +25,7 @@ from pose_utils.report.markup import Shown, data_uri, figure_html, note, show_im
 
 __all__ = [
     "DARK", "LIGHT", "Mark", "Theme", "current_theme", "empty_figure", "encoding", "new_figure", "note",
-    "show_image", "show_table", "theme", "themed",
+    "show_image", "show_table", "theme", "themed", "write_beside",
 ]  # fmt: skip
 
 WIDTH = 8.6
@@ -41,9 +43,7 @@ class Theme:
     grid: str
 
 
-LIGHT = Theme(
-    "light", palette.LIGHT_BACKGROUND, palette.LIGHT_INK, palette.LIGHT_MUTED, palette.LIGHT_GRID
-)
+LIGHT = Theme("light", palette.LIGHT_BACKGROUND, palette.LIGHT_INK, palette.LIGHT_MUTED, palette.LIGHT_GRID)
 DARK = Theme("dark", palette.DARK_BACKGROUND, palette.DARK_INK, palette.DARK_MUTED, palette.DARK_GRID)
 
 _theme: ContextVar[Theme] = ContextVar("theme", default=LIGHT)
@@ -70,7 +70,7 @@ def encoding(names: Iterable[str]) -> dict[str, Mark]:
     for index, name in enumerate(dict.fromkeys(names)):
         colours = palette.CATEGORICAL
         marks[name] = Mark(
-            colours[index % len(colours)], _MARKERS[index % len(_MARKERS)], _LINES[index % len(_LINES)],
+            colours[index % len(colours)], _MARKERS[index % len(_MARKERS)], _LINES[(index + index // len(_LINES)) % len(_LINES)],
             _HATCHES[index % len(_HATCHES)],
         )  # fmt: skip
     return marks
@@ -94,7 +94,8 @@ def theme(chosen: Theme) -> Iterator[Theme]:
     }  # fmt: skip
     sizes = {
         "font.family": "DejaVu Sans", "font.size": 10, "axes.labelsize": 10, "axes.titlesize": 11,
-        "axes.titlelocation": "left", "axes.titleweight": "bold", "xtick.labelsize": 9.5, "ytick.labelsize": 9.5,
+        "axes.titlelocation": "left", "axes.titleweight": "bold", "xtick.labelsize": 9.5,
+        "ytick.labelsize": 9.5,
         "legend.fontsize": 9.5, "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False,
         "axes.spines.left": False, "axes.linewidth": 0.8, "grid.linewidth": 0.7, "lines.linewidth": 1.8,
         "lines.markersize": 6, "hatch.linewidth": 0.9, "svg.fonttype": "path", "svg.hashsalt": "pose_utils",
@@ -130,6 +131,17 @@ def empty_figure(reason: str) -> Figure:
     FigureCanvasAgg(figure)
     figure.text(0.5, 0.5, reason, ha="center", va="center", color=current_theme().muted)
     return figure
+
+
+def write_beside(
+    axes: Axes, text: str, point: tuple[float, float], gap: float = 7, muted: bool = False
+) -> None:
+    """Writes `text` right of a point (left of it where `gap`, in points, is negative), clear of grid lines."""
+    colours = current_theme()
+    axes.annotate(text, point, (gap, 0), textcoords="offset points", va="center",
+                  ha="left" if gap >= 0 else "right", color=colours.muted if muted else colours.ink,
+                  bbox={"boxstyle": "square,pad=0.1", "facecolor": colours.background, "edgecolor": "none"},
+                  zorder=1.5)  # fmt: skip
 
 
 def themed(
@@ -171,8 +183,10 @@ def _drawn(
 
 def _vector(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", buffer.getvalue().decode(), flags=re.DOTALL)
+    text = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]).replace("\n", ""), text)
+    return re.sub(r"\n\s*", "\n", text).encode()
 
 
 def _raster(figure: Figure, photographic: bool) -> bytes:

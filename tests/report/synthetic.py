@@ -8,7 +8,15 @@ import pandas as pd
 CONDITIONS = ("clean", "motion_blur_light", "motion_blur_heavy", "low_light_moderate", "low_light_severe",
               "overexposure", "noise_moderate", "noise_heavy", "occlusion")  # fmt: skip
 
-_STAGE_MS = {"decode": 2.1, "letterbox": 1.3, "detect": 1.0, "nms": 0.4, "crop": 0.5, "pose": 1.0, "keypoints": 0.2}
+_STAGE_MS = {
+    "decode": 2.1,
+    "letterbox": 1.3,
+    "detect": 1.0,
+    "nms": 0.4,
+    "crop": 0.5,
+    "pose": 1.0,
+    "keypoints": 0.2,
+}
 
 _CONFIGS = {  # config: backend, precision, milliseconds of the detector, of the pose model for one person
     "torch-fp32-cpu": ("torch", "fp32", 210.0, 41.0),
@@ -51,7 +59,9 @@ def configs(**override) -> pd.DataFrame:
     ]  # fmt: skip
     for name, reason in (("onnxruntime-fp32-cuda", "no NVIDIA GPU answers"),
                          ("tensorrt-fp16-cuda", "libnvinfer.so.10 is not installed")):  # fmt: skip
-        rows.append(rows[0] | {"config": name, "backend": name.split("-")[0], "status": "skipped", "reason": reason})
+        rows.append(
+            rows[0] | {"config": name, "backend": name.split("-")[0], "status": "skipped", "reason": reason}
+        )
     return pd.DataFrame(rows).assign(**override)
 
 
@@ -94,8 +104,12 @@ def metrics(severities=(0,), conditions=CONDITIONS) -> pd.DataFrame:
             loss = (0 if condition == "clean" else 0.04 + 0.03 * (step % 4)) * (1 + severity)
             for boxes, base in (("detected", 0.58), ("truth", 0.67), ("clean", 0.62)):
                 value = max(0.02, base - loss * (1 if boxes == "detected" else 0.6))
-                rows.append(_metric(condition, severity, boxes, "keypoint_ap", value, 0.03 + 0.01 * rng.random()))
-            rows.append(_metric(condition, severity, "detected", "detection_rate", max(0.1, 0.96 - loss), 0.025))
+                rows.append(
+                    _metric(condition, severity, boxes, "keypoint_ap", value, 0.03 + 0.01 * rng.random())
+                )
+            rows.append(
+                _metric(condition, severity, "detected", "detection_rate", max(0.1, 0.96 - loss), 0.025)
+            )
     return pd.DataFrame(rows)
 
 
