@@ -1,0 +1,1 @@
+"""How it is measured: conditions, accuracy, failures, and the records that hold it."""

@@ -60,14 +60,20 @@ class Matches:
         """Weights that draw every image once: the plain figure."""
         return np.ones((1, len(self.image_ids)))
 
-    def precision(self, weights: Weights, area: str = "all", threshold: float | None = None) -> np.ndarray:
-        """Returns AP for each row of `weights`, NaN where no person counts.
+    def precision_by_threshold(self, weights: Weights, area: str = "all") -> np.ndarray:
+        """Returns AP at each threshold, (resamples, t), NaN where no person counts.
 
-        The mean of the interpolated precision at recall 0, .01, ..., 1 over all thresholds, or at one.
-        An image of weight 2 counts as if it were there twice.
+        The mean of the interpolated precision at recall 0, .01, ..., 1. An image of weight 2 counts
+        as if it were there twice.
         """
         row = self.areas.index(area)
-        return self._by_chunks(weights, lambda part: self._precision(part, row, self._chosen(threshold)))
+        size = max(1, CHUNK_CELLS // max(1, len(self.scores)))
+        starts = range(0, len(weights), size)
+        return np.concatenate([self._precision(weights[start : start + size], row) for start in starts])
+
+    def precision(self, weights: Weights, area: str = "all", threshold: float | None = None) -> np.ndarray:
+        """Returns AP for each row of `weights`: the mean over all thresholds, or AP at one of them."""
+        return self.precision_by_threshold(weights, area)[:, self._chosen(threshold)].mean(axis=1)
 
     def recall(
         self, weights: Weights, area: str = "all", threshold: float | None = None, floor: float = -np.inf
@@ -93,17 +99,12 @@ class Matches:
             return np.arange(len(self.thresholds))
         return np.flatnonzero(np.isclose(self.thresholds, threshold))
 
-    def _by_chunks(self, weights: Weights, figure) -> np.ndarray:
-        rows = max(1, CHUNK_CELLS // max(1, len(self.scores)))
-        parts = [figure(weights[start : start + rows]) for start in range(0, len(weights), rows)]
-        return np.concatenate(parts)
-
-    def _precision(self, weights: Weights, row: int, chosen: np.ndarray) -> np.ndarray:
+    def _precision(self, weights: Weights, row: int) -> np.ndarray:
         total = weights @ self.persons[row]
         drawn = weights[:, self.image]
         levels = np.linspace(0.0, 1.0, 101)
-        reached = np.zeros((len(weights), len(chosen), len(levels)))
-        for slot, index in enumerate(chosen):
+        reached = np.zeros((len(weights), len(self.thresholds), len(levels)))
+        for index in range(len(self.thresholds)):
             hits = np.cumsum(drawn * self.hit[row, index], axis=1)
             misses = np.cumsum(drawn * self.false[row, index], axis=1)
             precise = hits / (misses + hits + np.spacing(1))
@@ -112,9 +113,8 @@ class Matches:
             with np.errstate(divide="ignore", invalid="ignore"):
                 recalls = hits / total[:, None]
             for sample in np.flatnonzero(total > 0):
-                reached[sample, slot] = best[sample, np.searchsorted(recalls[sample], levels, side="left")]
-        figures = reached.reshape(len(weights), -1).mean(axis=1)
-        return np.where(total > 0, figures, np.nan)
+                reached[sample, index] = best[sample, np.searchsorted(recalls[sample], levels, side="left")]
+        return np.where(total[:, None] > 0, reached.mean(axis=2), np.nan)
 
 
 def match_keypoints(truth: GroundTruth, results: Sequence[dict]) -> Matches:
@@ -193,7 +193,7 @@ def _collect(run: COCOeval) -> Matches:
                 scores += list(found["dtScores"][:limit])
                 owner += [index] * len(found["dtScores"][:limit])
         nothing = [np.zeros((len(thresholds), 0), bool)]
-        matched, ignored = np.concatenate(matched or nothing, axis=1), np.concatenate(ignored or nothing, axis=1)
+        matched, ignored = (np.concatenate(found or nothing, axis=1) for found in (matched, ignored))
         hits.append(matched & ~ignored)
         falses.append(~matched & ~ignored)
     order = np.argsort(-np.array(scores, float), kind="mergesort")
@@ -207,13 +207,14 @@ def _collect(run: COCOeval) -> Matches:
 def figures(matches: Matches, weights: Weights | None = None) -> dict[str, np.ndarray]:
     """Returns AP and AR over .5:.95, at .5 and .75, and by size: name -> (resamples,)."""
     weights = matches.once if weights is None else weights
-    found = {}
-    for name, figure in (("ap", matches.precision), ("ar", matches.recall)):
-        found[name] = figure(weights)
-        found[f"{name}50"] = figure(weights, threshold=0.5)
-        found[f"{name}75"] = figure(weights, threshold=0.75)
-        found |= {f"{name}_{area}": figure(weights, area) for area in matches.areas if area != "all"}
-    return found
+    at = matches.precision_by_threshold(weights)
+    half, strict = (int(np.argmin(np.abs(matches.thresholds - level))) for level in (0.5, 0.75))
+    found = {"ap": at.mean(axis=1), "ap50": at[:, half], "ap75": at[:, strict]}
+    sizes = [area for area in matches.areas if area != "all"]
+    found |= {f"ap_{area}": matches.precision(weights, area) for area in sizes}
+    found |= {"ar": matches.recall(weights), "ar50": matches.recall(weights, threshold=0.5),
+              "ar75": matches.recall(weights, threshold=0.75)}  # fmt: skip
+    return found | {f"ar_{area}": matches.recall(weights, area) for area in sizes}
 
 
 def evaluate_keypoints(truth: GroundTruth, results: Sequence[dict]) -> dict[str, float]:

@@ -39,12 +39,12 @@ class TruthPersons:
 
     @property
     def num_keypoints(self) -> np.ndarray:
-        """int64 (n,): labelled keypoints of each person."""
+        """Labelled keypoints of each person, int64 (n,)."""
         return (self.keypoints[:, :, 2] > 0).sum(axis=1)
 
     @property
     def posed(self) -> np.ndarray:
-        """bool (n,): the persons on whom keypoint metrics count: no crowd, at least one keypoint."""
+        """Marks, bool (n,), who counts for keypoint metrics: no crowd, at least one keypoint."""
         return ~self.crowd & (self.num_keypoints > 0)
 
 
@@ -181,7 +181,8 @@ def _numbers(entry: dict, name: str, count: int, where: str) -> list[float]:
 
 
 def _person_category(raw: dict, source: Path) -> int:
-    named = [entry for entry in raw["categories"] if isinstance(entry, dict) and entry.get("name") == "person"]
+    categories = (entry for entry in raw["categories"] if isinstance(entry, dict))
+    named = [entry for entry in categories if entry.get("name") == "person"]
     if not named:
         raise InputError(f"{source} has no category 'person'")
     return _field(named[0], "id", (int,), f"{source}: category person")
@@ -228,10 +229,11 @@ def _assemble(kept: dict, people: dict, category: int, skipped: dict[str, int]) 
         persons = people[key]
         boxes = np.array([person["bbox"] for person in persons], float).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
+        keypoints = np.array([person["keypoints"] for person in persons], float)
         truth = TruthPersons(
             ids=np.array([person["id"] for person in persons]),
             boxes=boxes,
-            keypoints=np.array([person["keypoints"] for person in persons], float).reshape(-1, NUM_KEYPOINTS, 3),
+            keypoints=keypoints.reshape(-1, NUM_KEYPOINTS, 3),
             areas=np.array([person["area"] for person in persons], float),
             crowd=np.array([person["iscrowd"] for person in persons], bool),
         )
@@ -242,8 +244,10 @@ def _assemble(kept: dict, people: dict, category: int, skipped: dict[str, int]) 
         ]
     dataset = {
         "info": {}, "licenses": [],
-        "images": [{"id": image.id, "file_name": image.file_name, "width": image.width, "height": image.height}
-                   for image in images],
+        "images": [
+            {"id": image.id, "file_name": image.file_name, "width": image.width, "height": image.height}
+            for image in images
+        ],
         "annotations": entries,
         "categories": [{"id": category, "name": "person"}],
     }  # fmt: skip

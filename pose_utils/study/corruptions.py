@@ -141,8 +141,7 @@ def person_patches(
     It lies wholly inside the box at a random place and has the picture's mean colour, so that it
     hides without adding contrast. Persons who overlap can lose more than `share`.
 
-    Args:
-        boxes: (n, 4) xyxy in image pixels; none leaves the picture as it is.
+    `boxes` is (n, 4) xyxy in image pixels; none leaves the picture as it is.
     """
     height, width = image.shape[:2]
     covered = image.copy()
@@ -194,8 +193,7 @@ def fog(image: np.ndarray, density: float, rng: np.random.Generator) -> np.ndarr
 def rain(image: np.ndarray, drops: float, rng: np.random.Generator) -> np.ndarray:
     """Bright streaks that all fall in one direction, and the dull light of a wet day.
 
-    Args:
-        drops: Streaks for each 1,000 pixels of a picture of 640.
+    `drops` counts the streaks for each 1,000 pixels of a picture of 640.
     """
     height, width = image.shape[:2]
     scale = _scale(image)

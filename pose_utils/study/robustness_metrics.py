@@ -1,0 +1,202 @@
+"""Every figure of the robustness study, from recorded predictions alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pose_utils.study import accuracy, tallies
+from pose_utils.study.annotations import GroundTruth
+from pose_utils.study.intervals import Estimate, corruption_means, estimate, resampling_weights
+from pose_utils.study.predictions import Maker, Setting, candidates_of, poses_of
+from pose_utils.types import KEYPOINT_NAMES, Poses
+
+COMPARED = (
+    "detection_rate", "mean_confidence", "keypoint_ap", "keypoint_ar", "person_ap", "person_recall", "pck",
+)  # fmt: skip
+"""Metrics whose paired difference from clean is reported as `<metric>_minus_clean`."""
+
+CORRUPTED = "corrupted"
+"""Condition of the rows that average over all conditions but clean."""
+
+Figures = dict[str, tuple[Estimate, str]]
+"""metric -> (figure, what it was compared with: "truth", "clean" or "")."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """The pictures of a study in their order, their truth, and the resamples that all figures share."""
+
+    names: list[str]
+    truth: GroundTruth | None
+    weights: np.ndarray
+
+    def ids(self) -> list:
+        known = self.truth.by_name()
+        return [known[Path(name).name].id for name in self.names]
+
+    def persons(self) -> list:
+        known = self.truth.by_name()
+        return [known[Path(name).name].persons for name in self.names]
+
+    def for_matches(self, matches: accuracy.Matches) -> np.ndarray:
+        """The same draws with their columns in COCOeval's order of the images."""
+        place = {image_id: index for index, image_id in enumerate(self.ids())}
+        return self.weights[:, [place[image_id] for image_id in matches.image_ids]]
+
+
+def metric_rows(
+    maker: Maker,
+    persons: pd.DataFrame,
+    joints: pd.DataFrame,
+    pairs: Sequence[tuple[str, int]],
+    names: Sequence[str],
+    modes: Sequence[str],
+    truth: GroundTruth | None,
+    seed: int,
+    bootstrap: int,
+) -> pd.DataFrame:
+    """Returns rows of metrics.csv (without FPS, which is timed during the pass).
+
+    With truth, for each condition and origin of the boxes: keypoint AP and AR (also at .5, .75 and by
+    size), person AP, person recall at IoU .5 above the detector's threshold (also by size), PCK and PCK of
+    each joint. Always: detection rate, mean confidence and persons an image, as published, and
+    agreement with the clean prediction. `keypoint_ap_lost_to_detector` is AP with the clean boxes minus AP
+    with detected boxes, `keypoint_ap_lost_to_pose` clean AP minus AP with the clean boxes: they add up to
+    the whole loss. mPC and rPC average keypoint AP over all conditions but clean.
+
+    Args:
+        maker: Whose predictions these are.
+        persons: Rows of persons.parquet.
+        joints: Rows of poses.parquet.
+        pairs: (condition, severity), clean among them.
+        names: The pictures that were processed.
+        modes: Origins of boxes, "detected" among them.
+        truth: Annotations, or None.
+        seed: Of the bootstrap.
+        bootstrap: Number of resamples.
+    """
+    scene = _Scene(list(names), truth, resampling_weights(len(names), bootstrap, seed))
+    if truth is not None:
+        scene = _Scene(scene.names, truth.restricted(scene.ids()), scene.weights)
+    clean = poses_of(persons, joints, Setting("clean", 0, "detected"), names)
+    found: dict[tuple[str, int, str], Figures] = {}
+    for condition, severity in pairs:
+        rows = persons[(persons["condition"] == condition) & (persons["severity"] == severity)]
+        points = joints[(joints["condition"] == condition) & (joints["severity"] == severity)]
+        for mode in modes:
+            if condition == "clean" and mode == "clean":
+                continue  # the same as detected
+            poses = poses_of(rows, points, Setting(condition, severity, mode), names)
+            figures = _basic(scene, poses)
+            if mode == "detected":
+                figures |= _agreement(scene, clean, poses)
+            if truth is not None:
+                figures |= _against_truth(scene, poses)
+            if truth is not None and mode == "detected":
+                low = candidates_of(rows, condition, severity, names)
+                figures |= _boxes_against_truth(scene, poses, low)
+            found[condition, severity, mode] = figures
+    _add_differences(found)
+    _add_attribution(found)
+    _add_means(found, modes)
+    return pd.DataFrame([
+        maker.columns() | _row(setting, metric, figure, reference, len(names))
+        for setting, figures in found.items() for metric, (figure, reference) in figures.items()
+    ])  # fmt: skip
+
+
+def _row(setting: tuple[str, int, str], metric: str, figure: Estimate, reference: str, images: int) -> dict:
+    condition, severity, mode = setting
+    low, high = figure.interval()
+    unit = {"persons_per_image": "persons", "images_processed": "images"}.get(metric, "share")
+    return {
+        "condition": condition, "severity": severity, "boxes": mode, "metric": metric, "value": figure.value,
+        "low": low, "high": high, "n": images, "unit": unit, "reference": reference,
+    }  # fmt: skip
+
+
+def _tally(scene: _Scene, tally: tallies.Tally) -> Estimate:
+    return estimate(tallies.ratio(tally, scene.weights))
+
+
+def _basic(scene: _Scene, poses: list[Poses]) -> Figures:
+    presence = tallies.presence(poses)
+    figures = {name: (_tally(scene, tally), "") for name, tally in presence.items()}
+    processed = Estimate(float(len(poses)), np.full(len(scene.weights) - 1, float(len(poses))))
+    figures["images_processed"] = (processed, "")
+    if scene.truth is not None:
+        # The published 2,693 images include those whose persons have no keypoints (2,346 have).
+        posed = np.array([float(persons.posed.any()) for persons in scene.persons()])
+        someone = presence["detection_rate"][0] * posed
+        figures["detection_rate_with_keypoints"] = (_tally(scene, (someone, posed)), "")
+    return figures
+
+
+def _agreement(scene: _Scene, clean: list[Poses], poses: list[Poses]) -> Figures:
+    alike, kept = tallies.consistency(clean, poses)
+    return {"consistency": (_tally(scene, alike), "clean"), "persons_kept": (_tally(scene, kept), "clean")}
+
+
+def _against_truth(scene: _Scene, poses: list[Poses]) -> Figures:
+    pairs = zip(scene.ids(), poses, strict=True)
+    results = [result for image_id, found in pairs for result in found.to_coco(image_id)]
+    matches = accuracy.match_keypoints(scene.truth, results)
+    values = accuracy.figures(matches, scene.for_matches(matches))
+    figures = {f"keypoint_{name}": (estimate(value), "truth") for name, value in values.items()}
+    right, labelled = tallies.pck(scene.persons(), poses)
+    figures["pck"] = (_tally(scene, (right.sum(axis=1), labelled.sum(axis=1))), "truth")
+    for index, joint in enumerate(KEYPOINT_NAMES):
+        figures[f"pck_{joint}"] = (_tally(scene, (right[:, index], labelled[:, index])), "truth")
+    return figures
+
+
+def _boxes_against_truth(scene: _Scene, poses: list[Poses], low: list) -> Figures:
+    results, posed = [], []
+    for image_id, found, below in zip(scene.ids(), poses, low, strict=True):
+        posed += found.to_coco(image_id)
+        results += found.to_coco(image_id) + accuracy.box_results(below, image_id)
+    every = accuracy.match_boxes(scene.truth, results)
+    above = accuracy.match_boxes(scene.truth, posed)
+    weights = scene.for_matches(every)
+    figures = {"person_ap": (estimate(every.precision(weights)), "truth")}
+    for area in above.areas:
+        name = "person_recall" if area == "all" else f"person_recall_{area}"
+        figures[name] = (estimate(above.recall(weights, area, threshold=0.5)), "truth")
+    return figures
+
+
+def _add_differences(found: dict[tuple[str, int, str], Figures]) -> None:
+    for (condition, _, mode), figures in found.items():
+        if condition == "clean":
+            continue
+        before = found["clean", 0, "detected" if mode == "clean" else mode]
+        for name in COMPARED:
+            if name in figures and name in before:
+                change = figures[name][0] - before[name][0]
+                figures[f"{name}_minus_clean"] = (change, figures[name][1])
+
+
+def _add_attribution(found: dict[tuple[str, int, str], Figures]) -> None:
+    whole = found["clean", 0, "detected"].get("keypoint_ap")
+    for (condition, severity, mode), figures in found.items():
+        held = found.get((condition, severity, "clean"))
+        if whole is None or held is None or mode != "detected":
+            continue
+        ap = held["keypoint_ap"][0]
+        figures["keypoint_ap_lost_to_detector"] = (ap - figures["keypoint_ap"][0], "truth")
+        figures["keypoint_ap_lost_to_pose"] = (whole[0] - ap, "truth")
+
+
+def _add_means(found: dict[tuple[str, int, str], Figures], modes: Sequence[str]) -> None:
+    for mode in modes:
+        rows = [figures for (condition, _, origin), figures in found.items()
+                if condition != "clean" and origin == mode]  # fmt: skip
+        before = found["clean", 0, "detected" if mode == "clean" else mode].get("keypoint_ap")
+        if rows and before is not None:
+            means = corruption_means(before[0], [figures["keypoint_ap"][0] for figures in rows])
+            found[CORRUPTED, 0, mode] = {name: (figure, "truth") for name, figure in means.items()}
