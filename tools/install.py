@@ -150,7 +150,7 @@ def main() -> int:
     environment = Path(os.path.abspath(chosen.env))
     stamp, wanted = environment / facts.STAMP, facts.digest(environment, chosen.cuda_ops)
     if facts.is_done(facts.read_stamp(environment), wanted, chosen.gpu):
-        stamp.touch()  # make compares its time with the requirements'
+        stamp.touch()  # make compares its time with that of the requirements
         print(f"{environment} is up to date.")
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
