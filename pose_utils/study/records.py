@@ -224,8 +224,7 @@ def _load(path: Path, table: str) -> pd.DataFrame:
         return pd.read_parquet(path)
     texts = [name for name, dtype in SCHEMAS[table].items() if dtype == _STR]
     numbers = {name: [""] for name in SCHEMAS[table] if name not in texts}
-    return pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=numbers,
-                       float_precision="round_trip")
+    return pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=numbers)
 
 
 def _save(frame: pd.DataFrame, path: Path) -> None:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-
 from pose_utils.errors import InputError
 from pose_utils.study import accuracy, intervals, oks, tallies
 from pose_utils.types import FLIP_PAIRS, OKS_SIGMAS, Poses
@@ -39,17 +38,28 @@ def random_study(seed, images=12):
         persons = []
         for _ in range(rng.integers(0, 5)):
             size = rng.choice([20.0, 60.0, 200.0])
-            keypoints = np.column_stack([rng.uniform(0, size, (17, 2)) + rng.uniform(0, 300, 2),
-                                         rng.choice([0, 1, 2], 17, p=[0.3, 0.2, 0.5])])
+            keypoints = np.column_stack(
+                [
+                    rng.uniform(0, size, (17, 2)) + rng.uniform(0, 300, 2),
+                    rng.choice([0, 1, 2], 17, p=[0.3, 0.2, 0.5]),
+                ]
+            )
             persons.append({"keypoints": keypoints, "crowd": rng.random() < 0.1, "size": size})
         layout.append(persons)
-        for person in persons + [{"keypoints": np.column_stack([rng.uniform(0, 400, (17, 2)), np.ones(17)]),
-                                  "size": 60.0}] * rng.integers(0, 2):
+        for person in persons + [
+            {"keypoints": np.column_stack([rng.uniform(0, 400, (17, 2)), np.ones(17)]), "size": 60.0}
+        ] * rng.integers(0, 2):
             if rng.random() < 0.8:
                 near = person["keypoints"][:, :2] + rng.normal(0, 0.05 * person["size"], (17, 2))
-                results.append(Poses(near[None], rng.uniform(0, 1, (1, 17)), [[*near.min(0), *near.max(0)]],
-                                     [rng.choice([0.4, 0.6, 0.9])]).to_coco(image_id)[0]
-                               | {"score": float(rng.choice([0.2, 0.5, 0.7]))})
+                results.append(
+                    Poses(
+                        near[None],
+                        rng.uniform(0, 1, (1, 17)),
+                        [[*near.min(0), *near.max(0)]],
+                        [rng.choice([0.4, 0.6, 0.9])],
+                    ).to_coco(image_id)[0]
+                    | {"score": float(rng.choice([0.2, 0.5, 0.7]))}
+                )
     return truth_of(layout), results
 
 
@@ -61,15 +71,35 @@ def test_figures_equal_pycocotools(seed):
     names = ["ap", "ap50", "ap75", "ap_medium", "ap_large", "ar", "ar50", "ar75", "ar_medium", "ar_large"]
     ours = accuracy.evaluate_keypoints(truth, results)
     for name, value in zip(names, stats, strict=True):
-        assert (np.isnan(ours[name]) if value == -1 else ours[name] == pytest.approx(value, abs=1e-12)), name
-    boxes = [{k: r[k] for k in ("image_id", "category_id", "bbox")} | {"score": r["bbox_score"]} for r in results]
+        assert np.isnan(ours[name]) if value == -1 else ours[name] == pytest.approx(value, abs=1e-12), name
+    boxes = [
+        {k: r[k] for k in ("image_id", "category_id", "bbox")} | {"score": r["bbox_score"]} for r in results
+    ]
     stats = official(truth, boxes, "bbox").stats
     ours = accuracy.evaluate_boxes(truth, results)
-    names = dict(zip(["ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "", "", "ar", "ar_small",
-                      "ar_medium", "ar_large"], stats, strict=True))
+    names = dict(
+        zip(
+            [
+                "ap",
+                "ap50",
+                "ap75",
+                "ap_small",
+                "ap_medium",
+                "ap_large",
+                "",
+                "",
+                "ar",
+                "ar_small",
+                "ar_medium",
+                "ar_large",
+            ],
+            stats,
+            strict=True,
+        )
+    )
     for name in filter(None, names):
         value = names[name]
-        assert (np.isnan(ours[name]) if value == -1 else ours[name] == pytest.approx(value, abs=1e-12)), name
+        assert np.isnan(ours[name]) if value == -1 else ours[name] == pytest.approx(value, abs=1e-12), name
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -86,9 +116,13 @@ def test_a_resample_equals_pycocotools_on_a_set_with_those_copies(seed):
         for entry in truth.dataset["annotations"]:
             if entry["image_id"] == image + 1:
                 repeated["annotations"].append(
-                    entry | {"image_id": number, "id": len(repeated["annotations"]) + 1})
-        repeated_results += [{k: r[k] for k in ("category_id", "keypoints", "score")} | {"image_id": number}
-                             for r in results if r["image_id"] == image + 1]
+                    entry | {"image_id": number, "id": len(repeated["annotations"]) + 1}
+                )
+        repeated_results += [
+            {k: r[k] for k in ("category_id", "keypoints", "score")} | {"image_id": number}
+            for r in results
+            if r["image_id"] == image + 1
+        ]
     wanted = official(type(truth)(truth.images, repeated, {}), repeated_results, "keypoints").stats
     matches = accuracy.match_keypoints(truth, results)
     weights = drawn[None].astype(float)
@@ -104,9 +138,13 @@ def person_at(x, y=100.0, size=100.0):
 
 def result_for(person, image_id, score, shift=0.0):
     points = person["keypoints"][:, :2] + shift
-    return {"image_id": image_id, "category_id": 1, "score": score,
-            "keypoints": np.column_stack([points, np.ones(17)]).ravel().tolist(),
-            "bbox": [*points.min(0).tolist(), *np.ptp(points, axis=0).tolist()]}
+    return {
+        "image_id": image_id,
+        "category_id": 1,
+        "score": score,
+        "keypoints": np.column_stack([points, np.ones(17)]).ravel().tolist(),
+        "bbox": [*points.min(0).tolist(), *np.ptp(points, axis=0).tolist()],
+    }
 
 
 def test_ap_of_a_hand_made_scene():
@@ -219,14 +257,17 @@ def test_pck_counts_a_missed_person_as_wrong_joints():
 
 def test_consistency_counts_lost_and_moved_persons():
     near = pose_of(person_at(50))
-    (alike, persons), (kept, _) = tallies.consistency([near, near, near], [near, Poses.empty(),
-                                                                           pose_of(person_at(50), shift=300.0)])
+    (alike, persons), (kept, _) = tallies.consistency(
+        [near, near, near], [near, Poses.empty(), pose_of(person_at(50), shift=300.0)]
+    )
     assert alike == pytest.approx([1, 0, 0], abs=1e-6) and kept.tolist() == [1, 0, 0]
     assert persons.tolist() == [1, 1, 1]
 
 
 def test_published_metrics_by_hand():
-    found = tallies.presence([pose_of(person_at(50), score=0.8), Poses.empty(), pose_of(person_at(9), score=0.4)])
+    found = tallies.presence(
+        [pose_of(person_at(50), score=0.8), Poses.empty(), pose_of(person_at(9), score=0.4)]
+    )
     once = np.ones((1, 3))
     assert tallies.ratio(found["detection_rate"], once)[0] == pytest.approx(2 / 3)
     assert tallies.ratio(found["mean_confidence"], once)[0] == pytest.approx(0.6)

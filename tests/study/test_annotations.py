@@ -36,12 +36,15 @@ def test_annotation_ids_from_zero_are_numbered_from_one_for_cocoeval(tmp_path):
     assert truth.images[0].persons.ids.tolist() == [0] and truth.dataset["annotations"][0]["id"] == 1
 
 
-@pytest.mark.parametrize("change,reason", [
-    ({"bbox": [5, 5, 0, 10]}, "annotation without area"),
-    ({"area": 0}, "annotation without area"),
-    ({"bbox": [float("nan"), 5, 10, 10]}, "annotation with NaN or infinity"),
-    ({"category_id": 7}, "annotation of another category"),
-])
+@pytest.mark.parametrize(
+    "change,reason",
+    [
+        ({"bbox": [5, 5, 0, 10]}, "annotation without area"),
+        ({"area": 0}, "annotation without area"),
+        ({"bbox": [float("nan"), 5, 10, 10]}, "annotation with NaN or infinity"),
+        ({"category_id": 7}, "annotation of another category"),
+    ],
+)
 def test_what_cannot_be_used_is_counted(tmp_path, change, reason):
     raw = coco_of([[PERSON, PERSON]])
     raw["annotations"][1] |= change
@@ -68,29 +71,33 @@ def breakage(path, value):
             del raw[last]
         else:
             raw[last] = value
+
     return change
 
 
-@pytest.mark.parametrize("change,message", [
-    (breakage(["annotations"], ...), "no list 'annotations'"),
-    (breakage(["images"], {}), "no list 'images'"),
-    (breakage(["categories"], [{"id": 1, "name": "dog"}]), "no category 'person'"),
-    (breakage(["images", 0, "file_name"], ...), r"images\[0\] has no field 'file_name'"),
-    (breakage(["images", 0, "width"], "640"), "width must be int"),
-    (breakage(["images", 0, "width"], True), "width must be int"),
-    (breakage(["images", 0, "height"], 0), "height must be above 0"),
-    (breakage(["images", 1, "id"], 1), "image id 1 is used twice"),
-    (breakage(["images", 1, "id"], "two"), "is not among the images|mix numbers and texts"),
-    (breakage(["annotations", 0, "image_id"], 99), "image_id 99 is not among the images"),
-    (breakage(["annotations", 1, "id"], 1), "annotation id 1 is used twice"),
-    (breakage(["annotations", 0, "bbox"], [1, 2, 3]), "bbox must be a list of 4 numbers"),
-    (breakage(["annotations", 0, "bbox"], [1, 2, 3, "4"]), "bbox must be a list of 4 numbers"),
-    (breakage(["annotations", 0, "keypoints"], [0] * 50), "keypoints must be a list of 51 numbers"),
-    (breakage(["annotations", 0, "keypoints"], ...), "no keypoint file"),
-    (breakage(["annotations", 0, "keypoints", 2], 5), "visibility"),
-    (breakage(["annotations", 0, "area"], None), "area must be"),
-    (breakage(["annotations", 0], []), r"annotations\[0\] has no field"),
-])
+@pytest.mark.parametrize(
+    "change,message",
+    [
+        (breakage(["annotations"], ...), "no list 'annotations'"),
+        (breakage(["images"], {}), "no list 'images'"),
+        (breakage(["categories"], [{"id": 1, "name": "dog"}]), "no category 'person'"),
+        (breakage(["images", 0, "file_name"], ...), r"images\[0\] has no field 'file_name'"),
+        (breakage(["images", 0, "width"], "640"), "width must be int"),
+        (breakage(["images", 0, "width"], True), "width must be int"),
+        (breakage(["images", 0, "height"], 0), "height must be above 0"),
+        (breakage(["images", 1, "id"], 1), "image id 1 is used twice"),
+        (breakage(["images", 1, "id"], "two"), "is not among the images|mix numbers and texts"),
+        (breakage(["annotations", 0, "image_id"], 99), "image_id 99 is not among the images"),
+        (breakage(["annotations", 1, "id"], 1), "annotation id 1 is used twice"),
+        (breakage(["annotations", 0, "bbox"], [1, 2, 3]), "bbox must be a list of 4 numbers"),
+        (breakage(["annotations", 0, "bbox"], [1, 2, 3, "4"]), "bbox must be a list of 4 numbers"),
+        (breakage(["annotations", 0, "keypoints"], [0] * 50), "keypoints must be a list of 51 numbers"),
+        (breakage(["annotations", 0, "keypoints"], ...), "no keypoint file"),
+        (breakage(["annotations", 0, "keypoints", 2], 5), "visibility"),
+        (breakage(["annotations", 0, "area"], None), "area must be"),
+        (breakage(["annotations", 0], []), r"annotations\[0\] has no field"),
+    ],
+)
 def test_a_damaged_file_is_refused_with_the_place(tmp_path, change, message):
     raw = coco_of([[PERSON], [PERSON]])
     change(raw)
@@ -100,7 +107,7 @@ def test_a_damaged_file_is_refused_with_the_place(tmp_path, change, message):
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "[]", "3"])
 def test_what_is_no_coco_json_is_refused(tmp_path, text):
-    with pytest.raises(InputError, match="is not JSON|is no COCO file"):
+    with pytest.raises(InputError, match=r"is not JSON|is no COCO file"):
         load_coco_keypoints(write(tmp_path, text))
     with pytest.raises(InputError, match="cannot be read"):
         load_coco_keypoints(tmp_path / "nothing.json")

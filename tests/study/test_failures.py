@@ -25,7 +25,7 @@ def people(*offsets, labelled=range(17), crowd=()):
         keypoints[index, :, :2] = GRID + offset
         keypoints[index, list(labelled), 2] = 2
     low = np.array(offsets, float).reshape(-1, 2)
-    boxes = np.hstack([low, low + [120, 225]])
+    boxes = np.hstack([low, low + np.array([120, 225])])
     return References(keypoints, np.full(len(offsets), AREA), boxes, np.array(crowd, float).reshape(-1, 4))
 
 
@@ -93,7 +93,8 @@ def test_swap_by_hand():
     mixed[5:] += (400, 0)
     both = people((0, 0), (400, 0))
     outcomes, owner = failure_rules.classify_references(
-        both, found((GRID + (400, 0), [400, 0, 520, 225], 0.9), (mixed, BOX, 0.8)), low())
+        both, found((GRID + np.array([400, 0]), [400, 0, 520, 225], 0.9), (mixed, BOX, 0.8)), low()
+    )
     assert owner == {1: 0, 0: 1}
     assert outcomes[1].category == "found"
     assert outcomes[0].category == "swap" and outcomes[0].joints == "g" * 5 + "s" * 12
@@ -118,8 +119,12 @@ def test_the_error_that_costs_most_names_the_person():
 
 
 def test_keypoint_bounds_are_those_of_coco_analyze():
-    for similarity, letter in ((GOOD_KS + 1e-3, "g"), (GOOD_KS - 1e-3, "j"), (JITTER_KS + 1e-3, "j"),
-                               (JITTER_KS - 1e-3, "m")):
+    for similarity, letter in (
+        (GOOD_KS + 1e-3, "g"),
+        (GOOD_KS - 1e-3, "j"),
+        (JITTER_KS + 1e-3, "j"),
+        (JITTER_KS - 1e-3, "m"),
+    ):
         letters, own = failure_rules.joint_errors(people((0, 0)), 0, GRID + moved(similarity))
         assert letters == letter * 17 and own == pytest.approx(similarity)
 
@@ -141,8 +146,12 @@ def test_a_person_without_keypoints_is_judged_by_its_box():
 
 def test_extras():
     persons = people((0, 0), crowd=[[800, 0, 1000, 400]])
-    poses = found((GRID, BOX, 0.9), (GRID + 5, [5, 5, 125, 230], 0.8), (GRID + (850, 0), [850, 0, 970, 225], 0.7),
-                  (GRID + (400, 600), [400, 600, 520, 825], 0.6))
+    poses = found(
+        (GRID, BOX, 0.9),
+        (GRID + 5, [5, 5, 125, 230], 0.8),
+        (GRID + np.array([850, 0]), [850, 0, 970, 225], 0.7),
+        (GRID + np.array([400, 600]), [400, 600, 520, 825], 0.6),
+    )
     _, owner = failure_rules.classify_references(persons, poses, low())
     extras = failure_rules.classify_extras(persons, poses, owner)
     assert [(pose, kind) for pose, kind, _ in extras] == [(1, "duplicate"), (2, "crowd"), (3, "background")]
@@ -165,12 +174,19 @@ seeds = st.integers(0, 2**32 - 1)
 @given(seeds)
 def test_everyone_and_every_prediction_is_accounted_for_once(seed):
     rng = np.random.default_rng(seed)
-    persons = people(*rng.uniform(0, 500, (rng.integers(0, 5), 2)), labelled=np.flatnonzero(rng.random(17) < 0.6),
-                     crowd=rng.uniform(0, 400, (rng.integers(0, 2), 4)))
+    persons = people(
+        *rng.uniform(0, 500, (rng.integers(0, 5), 2)),
+        labelled=np.flatnonzero(rng.random(17) < 0.6),
+        crowd=rng.uniform(0, 400, (rng.integers(0, 2), 4)),
+    )
     count = rng.integers(0, 6)
     corners = rng.uniform(0, 500, (count, 2))
-    poses = Poses(GRID + corners[:, None] + rng.normal(0, 15, (count, 17, 2)), rng.uniform(0, 1, (count, 17)),
-                  np.hstack([corners, corners + rng.uniform(60, 240, (count, 2))]), rng.uniform(0.3, 1, count))
+    poses = Poses(
+        GRID + corners[:, None] + rng.normal(0, 15, (count, 17, 2)),
+        rng.uniform(0, 1, (count, 17)),
+        np.hstack([corners, corners + rng.uniform(60, 240, (count, 2))]),
+        rng.uniform(0.3, 1, count),
+    )
     rows = failures.failure_rows(["a"], [persons], [poses], [low()])
     kinds = rows["kind"].value_counts() if len(rows) else {}
     assert kinds.get("person", 0) == len(persons)
@@ -185,12 +201,26 @@ def test_everyone_and_every_prediction_is_accounted_for_once(seed):
 
 def test_losses_are_ranked():
     def row(category, area, joints, condition="noise"):
-        return {"models": "m", "condition": condition, "severity": 3, "kind": "person", "category": category,
-                "area": area, "joints": joints}
-    table = pd.DataFrame([
-        row("found", 100.0, "g" * 17), row("missed_no_box", 100.0, "x" * 17), row("missed_no_box", 50.0, "x" * 17),
-        row("jitter", 50_000.0, "j" * 10 + "g" * 7), row("found", 50_000.0, "-" + "g" * 16),
-    ] + [row("background", 1.0, "") | {"kind": "extra"}])
+        return {
+            "models": "m",
+            "condition": condition,
+            "severity": 3,
+            "kind": "person",
+            "category": category,
+            "area": area,
+            "joints": joints,
+        }
+
+    table = pd.DataFrame(
+        [
+            row("found", 100.0, "g" * 17),
+            row("missed_no_box", 100.0, "x" * 17),
+            row("missed_no_box", 50.0, "x" * 17),
+            row("jitter", 50_000.0, "j" * 10 + "g" * 7),
+            row("found", 50_000.0, "-" + "g" * 16),
+            row("background", 1.0, "") | {"kind": "extra"},
+        ]
+    )
     ranked = failures.rank_losses(table)
     top = ranked[ranked["group"] == "category"].iloc[0]
     assert (top["value"], top["persons"], top["lost"], top["share"]) == ("missed_no_box", 5, 2, 0.4)

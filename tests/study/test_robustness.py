@@ -21,8 +21,8 @@ PLACES = [[(20, 30)], [(30, 20), (150, 60)], [], [(60, 70)]]  # persons of four 
 class ByBrightness:
     """Finds every white 80 x 100 block as a person; under noise and in the dark it finds less.
 
-    The score is the mean grey of the block: below .6 it is a candidate only. Keypoints lie on a grid in the box,
-    moved by what the block's brightness lacks.
+    The score is the mean grey of the block: below .6 it is a candidate only. Keypoints lie on a grid in the
+    box; in a given box they are moved by what the picture lacks in brightness.
     """
 
     models, backend, precision, takes_boxes = "fake", "none", "fp32", True
@@ -74,8 +74,15 @@ def pictures(tmp_path):
         for x, y in places:
             image[y : y + 100, x : x + 80] = 230
         cv2.imwrite(str(folder / f"{number:04d}.png"), image)
-        layout.append([{"keypoints": np.column_stack([GRID + place, np.full(17, 2)]),
-                        "box": [*place, place[0] + 80, place[1] + 100]} for place in places])
+        layout.append(
+            [
+                {
+                    "keypoints": np.column_stack([GRID + place, np.full(17, 2)]),
+                    "box": [*place, place[0] + 80, place[1] + 100],
+                }
+                for place in places
+            ]
+        )
     truth_file = tmp_path / "truth.json"
     truth_file.write_text(json.dumps(coco_of(layout)))
     return sorted(folder.iterdir()), load_coco_keypoints(truth_file, folder)
@@ -87,8 +94,16 @@ CONDITIONS = ["noise_heavy", "low_light_severe", "fog:2"]
 def measure(folder, pictures, pipeline=None, **options):
     run = folder if isinstance(folder, RunFolder) else RunFolder.create({}, folder)
     paths, truth = pictures
-    options = {"truth": truth, "seed": 3, "bootstrap": 50, "progress": False, "conditions": CONDITIONS} | options
-    robustness.run_robustness(pipeline or ByBrightness(), paths, options.pop("conditions"), run=run, **options)
+    options = {
+        "truth": truth,
+        "seed": 3,
+        "bootstrap": 50,
+        "progress": False,
+        "conditions": CONDITIONS,
+    } | options
+    robustness.run_robustness(
+        pipeline or ByBrightness(), paths, options.pop("conditions"), run=run, **options
+    )
     return run
 
 
@@ -98,7 +113,8 @@ def tables(run):
 
 def value(run, metric, condition="clean", boxes="detected", severity=0):
     rows = run.read("metrics.csv").query(
-        "metric == @metric and condition == @condition and boxes == @boxes and severity == @severity")
+        "metric == @metric and condition == @condition and boxes == @boxes and severity == @severity"
+    )
     assert len(rows) == 1, f"{metric} {condition} {boxes}: {len(rows)} rows"
     return rows.iloc[0]
 
@@ -120,15 +136,19 @@ def test_figures_of_a_known_pipeline(tmp_path, pictures):
     assert change["low"] == pytest.approx(change["high"], abs=1e-6)  # everybody alike: the pairs cancel
     # Noise of sigma 100 on white clips: the mean falls below .7 but stays above the threshold.
     mean = [value(run, name, "corrupted")["value"] for name in ("mpc", "rpc")]
-    aps = [value(run, "keypoint_ap", *where)["value"] for where in (
-        ("noise_heavy",), ("low_light_severe",), ("fog", "detected", 2))]
+    aps = [
+        value(run, "keypoint_ap", *where)["value"]
+        for where in (("noise_heavy",), ("low_light_severe",), ("fog", "detected", 2))
+    ]
     assert mean == pytest.approx([np.mean(aps), np.mean(aps)])
 
 
 def test_the_loss_is_split_between_detector_and_pose(tmp_path, pictures):
     run = measure(tmp_path / "run", pictures)
     for where in (("noise_heavy", "detected", 0), ("fog", "detected", 2)):
-        parts = [value(run, f"keypoint_ap_lost_to_{stage}", *where)["value"] for stage in ("detector", "pose")]
+        parts = [
+            value(run, f"keypoint_ap_lost_to_{stage}", *where)["value"] for stage in ("detector", "pose")
+        ]
         assert sum(parts) == pytest.approx(-value(run, "keypoint_ap_minus_clean", *where)["value"])
     # Fog lifts the dark ground above the fake's limit: its detector fails, its pose stage does not.
     assert value(run, "keypoint_ap", "fog", "detected", 2)["value"] < 0.5
@@ -147,7 +167,9 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_records(tmp_path, pictures)
     for name, frame in tables(whole).items():
         again = tables(run)[name]
         if name == "metrics.csv":  # speed is a fact about the pass, not a figure of the model
-            frame, again = (table[table["metric"] != "fps"].reset_index(drop=True) for table in (frame, again))
+            frame, again = (
+                table[table["metric"] != "fps"].reset_index(drop=True) for table in (frame, again)
+            )
         pd.testing.assert_frame_equal(frame, again, check_exact=True)
     idle = ByBrightness()
     measure(run, pictures, idle)
@@ -218,11 +240,16 @@ def test_failures_from_the_records(tmp_path, pictures):
     run = measure(tmp_path / "run", pictures)
     table = failures.run_failures(run, truth=truth, names=list(robustness.picture_names(paths)))
     persons = table[table["kind"] == "person"]
-    assert persons.groupby(["condition", "severity"]).size().tolist() == [4] * 4  # each person, each condition
+    assert (
+        persons.groupby(["condition", "severity"]).size().tolist() == [4] * 4
+    )  # each person, each condition
     assert (persons.query("condition == 'clean'")["category"] == "found").all()
     assert (persons.query("condition == 'fog'")["category"] != "found").any()
-    alone = failures.run_failures(measure(tmp_path / "own", pictures, truth=None), truth=None,
-                                  names=list(robustness.picture_names(paths)))
+    alone = failures.run_failures(
+        measure(tmp_path / "own", pictures, truth=None),
+        truth=None,
+        names=list(robustness.picture_names(paths)),
+    )
     assert set(alone["reference"]) == {"clean"}
     assert (alone.query("condition == 'clean'")["category"] == "found").all()
 
