@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +116,8 @@ def _stop(task: Future) -> None:
         kernel = OwnInterpreterKernel.running
         pid = getattr(getattr(kernel, "provisioner", None), "pid", None)
         if pid is not None and not task.done():
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, sign)
-            except ProcessLookupError:
-                pass
         try:
             _wait(task, _GRACE_S)
             return

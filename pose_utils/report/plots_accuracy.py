@@ -12,11 +12,13 @@ from pose_utils import palette as colours
 from pose_utils.report.plots_latency import label_line_ends, write_on
 from pose_utils.report.published import published_label, published_robustness
 from pose_utils.report.style import current_theme, empty_figure, encoding, new_figure, write_beside
+from pose_utils.study.failure_rules import CATEGORIES
 from pose_utils.types import KEYPOINT_NAMES, SKELETON
 
 METRIC_NAMES: Mapping[str, str] = {
     "keypoint_ap": "keypoint AP", "keypoint_ar": "keypoint AR", "person_ap": "person AP",
-    "person_recall": "persons found (IoU .5)", "detection_rate": "pictures in which somebody was found",
+    "person_recall": "persons whose box was found (IoU .5)", "pck": "PCK",
+    "detection_rate": "pictures in which somebody was found",
     "mean_confidence": "mean keypoint confidence", "consistency": "OKS with the clean prediction",
     "persons_kept": "share of persons kept",
 }  # fmt: skip
@@ -58,8 +60,8 @@ def metric_by_condition(metrics: pd.DataFrame, metric: str, hue: str = "boxes") 
         axes.set_xlim(0, 1.11 if len(marks) == 1 else 1.02)
     axes.set_xlabel(f"{METRIC_NAMES.get(metric, metric)}, 95 % interval")
     if len(marks) > 1:
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=len(marks), title=hue,
-                      alignment="left")  # fmt: skip
+        look = {"loc": "outside upper left", "title": hue, "alignment": "left"}
+        figure.legend(*axes.get_legend_handles_labels(), ncols=len(marks), **look)
     return figure
 
 
@@ -115,14 +117,14 @@ def failure_shares(failures: pd.DataFrame, order: list[str] | None = None) -> Fi
 
     Args:
         failures: Rows of failures.csv.
-        order: Categories in the order to stack them, "found" first; by default by how common they are.
+        order: Categories in the order to stack them; by default as `failure_rules.CATEGORIES`.
     """
     if failures.empty:
         return empty_figure("No reference person was looked at in this run.")
     labels = _condition_labels(failures)
     table = pd.crosstab(labels, failures["category"]).reindex(list(dict.fromkeys(labels))[::-1])
     counts = table.sum().sort_values(ascending=False)
-    stack = [name for name in order or ["found", *counts.index] if name in table.columns]
+    stack = [name for name in order or CATEGORIES if name in table.columns]
     table = table[list(dict.fromkeys([*stack, *counts.index]))]
     persons = table.sum(axis=1)
     shares = table.div(persons, axis=0) * 100
@@ -146,7 +148,8 @@ def failure_shares(failures: pd.DataFrame, order: list[str] | None = None) -> Fi
 
 _BODY = np.array([
     (0, 1.72), (.06, 1.78), (-.06, 1.78), (.13, 1.74), (-.13, 1.74), (.24, 1.45), (-.24, 1.45), (.42, 1.17),
-    (-.42, 1.17), (.5, .88), (-.5, .88), (.15, .92), (-.15, .92), (.2, .5), (-.2, .5), (.22, .08), (-.22, .08),
+    (-.42, 1.17), (.5, .88), (-.5, .88), (.15, .92), (-.15, .92), (.2, .5), (-.2, .5), (.22, .08),
+    (-.22, .08),
 ])  # fmt: skip
 """A standing person seen from the front, metres: its own left side is on the reader's right."""
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from matplotlib.transforms import offset_copy
 
 from pose_utils import palette as colours
-from pose_utils.report.latency_table import latency_summary
+from pose_utils.report.latency_table import latency_summary, name_models
 from pose_utils.report.style import current_theme, empty_figure, encoding, new_figure, write_beside
 
 STAGES = ("decode", "letterbox", "detect", "nms", "crop", "pose", "keypoints")
@@ -31,7 +31,7 @@ def stage_waterfall(latency: pd.DataFrame, persons: int | None = None) -> Figure
         latency: Rows of latency.parquet.
         persons: Which person count; by default the smallest that was timed.
     """
-    rows = _of_persons(latency[latency["stage"].isin(STAGES)], persons)
+    rows = _of_persons(name_models(latency[latency["stage"].isin(STAGES)]), persons)
     if rows.empty:
         return empty_figure("No stage was timed in this run.")
     table = rows.pivot_table(index="config", columns="stage", values="ms", aggfunc="median").fillna(0)
@@ -100,9 +100,8 @@ def latency_by_persons(latency: pd.DataFrame) -> Figure:
         return empty_figure("Only one person count was timed in this run.")
     figure, (axes,) = new_figure(4.2)
     ends = []
-    for config, mark in encoding(
-        rows.groupby("config")["median_ms"].max().sort_values(ascending=False).index
-    ).items():
+    slowest_first = rows.groupby("config")["median_ms"].max().sort_values(ascending=False).index
+    for config, mark in encoding(slowest_first).items():
         line = rows[rows["config"] == config].sort_values("persons")
         axes.plot(line["persons"], line["median_ms"], mark.line, marker=mark.marker, color=mark.colour)
         axes.fill_between(
@@ -121,7 +120,7 @@ def latency_by_persons(latency: pd.DataFrame) -> Figure:
 
 def latency_distribution(latency: pd.DataFrame, persons: int | None = None) -> Figure:
     """Draws the share of calls that were done within a time, so that tails and two-humped runs show."""
-    rows = _of_persons(latency[latency["stage"] == "total"], persons)
+    rows = _of_persons(name_models(latency[latency["stage"] == "total"]), persons)
     if rows.empty:
         return empty_figure("No call was timed in this run.")
     figure, (axes,) = new_figure(3.6)
@@ -182,7 +181,7 @@ def _stacked(axes: Axes, table: pd.DataFrame, label_above: float | None = None, 
 
 
 def write_on(axes: Axes, x: float, y: float, text: str, colour: str) -> None:
-    """Writes centred text on a filled area of `colour`, on a patch of it so that hatches don't run through."""
+    """Writes centred text on a filled area of `colour`, on a patch that no hatch runs through."""
     best = max((colours.LIGHT_INK, "#ffffff"), key=lambda ink: colours.contrast(ink, colour))
     axes.text(x, y, text, ha="center", va="center", fontsize=9, color=best,
               bbox={"boxstyle": "square,pad=0.12", "facecolor": colour, "edgecolor": "none"})  # fmt: skip

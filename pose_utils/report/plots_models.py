@@ -37,8 +37,9 @@ def simcc_curves(
         axes.plot(places, curve, line, color=colour)
         axes.plot(places[best], curve[best], "o", color=colour)
         leftwards = best > 0.6 * len(curve)
-        axes.annotate(f"{name} = {places[best]:g} px", (places[best], curve[best]), (-9 if leftwards else 9, -4),
-                      textcoords="offset points", ha="right" if leftwards else "left")  # fmt: skip
+        write_beside(
+            axes, f"{name} = {places[best]:g} px", (places[best], curve[best]), -9 if leftwards else 9
+        )
         axes.set(xlabel=f"{name} in the crop, pixels", xlim=(0, places[-1]))
     panels[0].set_ylabel("network output")
     tail = "" if score is None else f", score {score:.2f}"
@@ -72,8 +73,8 @@ def parity_dots(parity: pd.DataFrame) -> Figure:
         for index, row in drawn.iterrows():
             mark, height = marks[row["quantity"]], order.index(names[index])
             face = "none" if row["weights"] == "random" else mark.colour
-            axes.plot(max(row["max_diff"], floor), height, mark.marker, color=mark.colour, markerfacecolor=face,
-                      markersize=8, markeredgewidth=1.6)  # fmt: skip
+            look = {"color": mark.colour, "markerfacecolor": face, "markersize": 8, "markeredgewidth": 1.6}
+            axes.plot(max(row["max_diff"], floor), height, mark.marker, **look)
             axes.plot(
                 [row["tolerance"]] * 2, [height - 0.32, height + 0.32], color=current_theme().ink, linewidth=2
             )
@@ -117,16 +118,16 @@ def file_sizes(backends: pd.DataFrame) -> Figure:
 
 
 def published_latency(summary: pd.DataFrame) -> Figure:
-    """Draws the eight published medians (a T4 and its host) with what this machine measured for the same rows.
+    """Draws the eight published medians (a T4 and its host) with what this machine measured.
 
     Args:
-        summary: From `latency_table.latency_summary`, of one person count, with a column device (cpu or
-            cuda); without it every row counts as measured on the CPU.
+        summary: From `latency_table.latency_summary`; the smallest person count of each row is taken.
     """
     theirs = published_benchmark()
     keys = ["backend", "device", "precision", "pipeline"]
-    ours = summary if "device" in summary else summary.assign(device="cpu")
-    ours = ours.sort_values("median_ms").drop_duplicates(keys)[[*keys, "median_ms", "low", "high"]]
+    ours = summary.sort_values(["persons", "median_ms"]).drop_duplicates(keys)[
+        [*keys, "median_ms", "low", "high"]
+    ]
     rows = theirs.merge(ours, on=keys, how="left", suffixes=("_theirs", ""))
     figure, (axes,) = new_figure(1.3 + 0.4 * len(rows))
     heights = np.arange(len(rows))[::-1]

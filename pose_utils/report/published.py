@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import tomllib
 from functools import cache
 from importlib.resources import files
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 @cache
 def _tables() -> dict:
-    return json.loads(files("pose_utils.report").joinpath("published.json").read_text(encoding="utf-8"))
+    return tomllib.loads(files("pose_utils.report").joinpath("published.toml").read_text(encoding="utf-8"))
 
 
 def published_label() -> str:

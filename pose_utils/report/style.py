@@ -69,10 +69,10 @@ def encoding(names: Iterable[str]) -> dict[str, Mark]:
     marks = {}
     for index, name in enumerate(dict.fromkeys(names)):
         colours = palette.CATEGORICAL
-        marks[name] = Mark(
-            colours[index % len(colours)], _MARKERS[index % len(_MARKERS)], _LINES[(index + index // len(_LINES)) % len(_LINES)],
-            _HATCHES[index % len(_HATCHES)],
-        )  # fmt: skip
+        # Names of the same colour differ in their lines too: the second round starts at the next line.
+        line = _LINES[(index + index // len(_LINES)) % len(_LINES)]
+        marker, hatch = _MARKERS[index % len(_MARKERS)], _HATCHES[index % len(_HATCHES)]
+        marks[name] = Mark(colours[index % len(colours)], marker, line, hatch)
     return marks
 
 
@@ -136,7 +136,7 @@ def empty_figure(reason: str) -> Figure:
 def write_beside(
     axes: Axes, text: str, point: tuple[float, float], gap: float = 7, muted: bool = False
 ) -> None:
-    """Writes `text` right of a point (left of it where `gap`, in points, is negative), clear of grid lines."""
+    """Writes `text` `gap` points right of a point (left, where negative), clear of grid lines."""
     colours = current_theme()
     axes.annotate(text, point, (gap, 0), textcoords="offset points", va="center",
                   ha="left" if gap >= 0 else "right", color=colours.muted if muted else colours.ink,

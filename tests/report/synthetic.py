@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from pose_utils.study.records import SCHEMAS
+
 CONDITIONS = ("clean", "motion_blur_light", "motion_blur_heavy", "low_light_moderate", "low_light_severe",
               "overexposure", "noise_moderate", "noise_heavy", "occlusion")  # fmt: skip
 
@@ -26,6 +28,13 @@ _CONFIGS = {  # config: backend, precision, milliseconds of the detector, of the
 }
 
 
+def _shaped(table, rows) -> pd.DataFrame:
+    """Gives rows the columns of today's schema; what a test doesn't look at is empty."""
+    empty = {"str": "", "int64": 0, "float64": np.nan}
+    frame = pd.DataFrame(rows)
+    return pd.DataFrame({name: frame.get(name, empty[kind]) for name, kind in SCHEMAS[table].items()})
+
+
 def latency(persons=(1, 4, 8), blocks=5, repeats=6, weights="trained", configs=_CONFIGS) -> pd.DataFrame:
     """Rows of latency.parquet with a drift between blocks and a tail."""
     rng = np.random.default_rng(0)
@@ -45,7 +54,7 @@ def latency(persons=(1, 4, 8), blocks=5, repeats=6, weights="trained", configs=_
                          "block": block, "repeat": repeat, "ms": ms, "weights": weights}
                         for name, ms in stages.items()
                     ]  # fmt: skip
-    return pd.DataFrame(rows)
+    return _shaped("latency.parquet", rows)
 
 
 def configs(**override) -> pd.DataFrame:
@@ -54,7 +63,7 @@ def configs(**override) -> pd.DataFrame:
         {"config": name, "models": "rtmdet-m+rtmpose-m", "backend": backend, "precision": precision,
          "pipeline": "detect+pose", "status": "ok", "reason": "", "weights": "trained",
          "provider_used": "CPUExecutionProvider", "threads": 2.0, "size_bytes": 1.5e8, "load_s": 1.2,
-         "first_call_ms": 420.0, "peak_rss_bytes": 9e8}
+         "first_call_ms": 420.0}
         for name, (backend, precision, *_) in _CONFIGS.items()
     ]  # fmt: skip
     for name, reason in (("onnxruntime-fp32-cuda", "no NVIDIA GPU answers"),
@@ -62,37 +71,40 @@ def configs(**override) -> pd.DataFrame:
         rows.append(
             rows[0] | {"config": name, "backend": name.split("-")[0], "status": "skipped", "reason": reason}
         )
-    return pd.DataFrame(rows).assign(**override)
+    return _shaped("configs.csv", rows).assign(**override)
 
 
 def backends(**override) -> pd.DataFrame:
     """Rows of backends.csv, one of each status."""
-    ok = {"model": "rtmpose-m", "backend": "onnxruntime", "precision": "fp32", "device": "cpu", "status": "ok",
-          "reason": "", "provider_used": "CPUExecutionProvider", "weights": "trained",
+    ok = {"model": "rtmpose-m", "backend": "onnxruntime", "precision": "fp32", "device": "cpu",
+          "status": "ok", "reason": "", "provider_used": "CPUExecutionProvider", "weights": "trained",
           "artifact": "rtmpose-m.onnx", "size_bytes": 5.4e7, "build_s": 3.1}  # fmt: skip
     rows = [
-        ok, ok | {"model": "rtmdet-m", "size_bytes": 9.9e7}, ok | {"backend": "openvino", "precision": "bf16"},
+        ok, ok | {"model": "rtmdet-m", "size_bytes": 9.9e7},
+        ok | {"backend": "openvino", "precision": "bf16"},
         ok | {"backend": "tensorrt_rtx", "precision": "fp16", "device": "sm86", "size_bytes": 3.1e7},
         ok | {"backend": "tensorrt", "precision": "fp16", "device": "cuda", "status": "skipped",
               "reason": "libnvinfer.so.10 is not installed", "size_bytes": None, "build_s": None},
-        ok | {"backend": "litert", "status": "failed", "reason": "the file holds no model", "size_bytes": None},
+        ok | {"backend": "litert", "status": "failed", "reason": "no model in it", "size_bytes": None},
     ]  # fmt: skip
-    return pd.DataFrame(rows).assign(**override)
+    return _shaped("backends.csv", rows).assign(**override)
 
 
 def parity() -> pd.DataFrame:
     """Rows of parity.csv: two quantities, one random model, one row that did not run."""
     ok = {"model": "rtmdet-nano", "backend": "onnxruntime", "precision": "fp32", "status": "ok", "reason": "",
-          "reference": "mmdet", "quantity": "boxes", "unit": "px", "n": 812, "max_diff": 0.02, "p999_diff": 0.01,
-          "share_within": 1.0, "tolerance": 0.5, "passed": "yes", "weights": "trained"}  # fmt: skip
+          "reference": "mmdet", "quantity": "boxes", "unit": "px", "n": 812, "max_diff": 0.02,
+          "p999_diff": 0.01, "share_within": 1.0,
+          "tolerance": 0.5, "passed": "yes", "weights": "trained"}  # fmt: skip
     pose = ok | {"model": "rtmpose-m", "reference": "mmpose", "quantity": "keypoints", "weights": "random"}
     rows = [
         ok, ok | {"backend": "openvino", "max_diff": 0.004}, ok | {"backend": "torch", "max_diff": 0.0},
-        pose | {"max_diff": 0.11}, pose | {"backend": "openvino", "precision": "bf16", "max_diff": 0.9, "passed": "no"},
+        pose | {"max_diff": 0.11},
+        pose | {"backend": "openvino", "precision": "bf16", "max_diff": 0.9, "passed": "no"},
         pose | {"backend": "tensorrt", "status": "skipped", "reason": "libnvinfer.so.10 is not installed",
                 "max_diff": None, "n": 0, "passed": ""},
     ]  # fmt: skip
-    return pd.DataFrame(rows)
+    return _shaped("parity.csv", rows)
 
 
 def metrics(severities=(0,), conditions=CONDITIONS) -> pd.DataFrame:
@@ -110,11 +122,12 @@ def metrics(severities=(0,), conditions=CONDITIONS) -> pd.DataFrame:
             rows.append(
                 _metric(condition, severity, "detected", "detection_rate", max(0.1, 0.96 - loss), 0.025)
             )
-    return pd.DataFrame(rows)
+    return _shaped("metrics.csv", rows)
 
 
 def _metric(condition, severity, boxes, metric, value, half):
-    return {"models": "rtmdet-nano+pp-tinypose", "backend": "onnxruntime", "condition": condition,
+    return {"models": "rtmdet-nano+pp-tinypose", "backend": "onnxruntime", "precision": "fp32",
+            "condition": condition,
             "severity": severity, "boxes": boxes, "metric": metric, "value": value, "low": value - half,
             "high": min(1, value + half), "n": 75, "unit": "share", "reference": "truth"}  # fmt: skip
 
@@ -122,7 +135,7 @@ def _metric(condition, severity, boxes, metric, value, half):
 def failures(conditions=CONDITIONS) -> pd.DataFrame:
     """Rows of failures.csv: 204 persons per condition in six categories."""
     rng = np.random.default_rng(2)
-    names = ["found", "missed_no_box", "below_threshold", "box_poor", "keypoints_jitter", "keypoints_swap"]
+    names = ["found", "missed_no_box", "missed_below_threshold", "box_poor", "jitter", "swap"]
     rows = []
     for step, condition in enumerate(conditions):
         weights = np.array([0.75 - 0.05 * step, 0.08 + 0.03 * step, 0.06, 0.05 + 0.02 * step, 0.04, 0.02])
@@ -131,7 +144,7 @@ def failures(conditions=CONDITIONS) -> pd.DataFrame:
                          "condition": condition, "severity": 0, "person": person % 3, "category": category,
                          "iou": 0.7, "oks": 0.6, "score": 0.5, "area": 9000.0, "visible_keypoints": 12,
                          "reference": "truth"})  # fmt: skip
-    return pd.DataFrame(rows)
+    return _shaped("failures.csv", rows)
 
 
 def joint_losses() -> pd.DataFrame:

@@ -1,0 +1,158 @@
+"""The answer of a run in sentences, each computed from its records; what wasn't measured is said too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pose_utils.report.latency_table import bootstrap_medians, latency_summary, name_models
+
+PIPELINES = ("detect+pose", "one-stage")
+"""Pipelines that find and pose persons; the pose stage alone doesn't answer the question."""
+
+BASELINE = ("torch", "fp32")
+"""Back end and precision that speed-ups are counted from, of the same models on the same device."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The sentence on top of the page and what goes with it, as plain text."""
+
+    headline: str
+    points: tuple[str, ...] = ()
+
+
+def answer(tables: Mapping[str, pd.DataFrame], info: Mapping[str, object]) -> Answer:
+    """Answers the question of the project for one run.
+
+    Args:
+        tables: The tables of the run by file name; those that it hasn't written are absent or empty.
+        info: run.json, or an empty mapping.
+    """
+    there = {name: table for name, table in tables.items() if table is not None and not table.empty}
+    headline, points = _speed(there.get("latency.parquet"), machine(info))
+    points += _accuracy(there.get("metrics.csv"))
+    points += _parity(there.get("parity.csv"))
+    points += _left_out(there.get("backends.csv"), there.get("configs.csv"))
+    return Answer(headline, tuple(points))
+
+
+def machine(info: Mapping[str, object]) -> str:
+    """Returns the name of the processor and the graphics card in `info`, as far as it says."""
+    nested = [part for part in info.values() if isinstance(part, Mapping)]
+    named = []
+    for key in ("cpu", "gpu"):
+        values = [part.get(key) for part in (info, *nested)]
+        value = next((value for value in values if isinstance(value, str) and value), None)
+        if value and value.lower() not in ("none", "no", "unknown"):
+            named.append(value)
+    return ", ".join(named)
+
+
+def _speed(latency: pd.DataFrame | None, where: str) -> tuple[str, list[str]]:
+    here = f"On this machine ({where})" if where else "On this machine"
+    nothing = f"{here} this run timed no whole pipeline, so which runtime to use stays open."
+    if latency is None:
+        return nothing, []
+    whole = name_models(latency[latency["pipeline"].isin(PIPELINES) & latency["stage"].eq("total")])
+    if whole.empty:
+        return nothing, []
+    whole = whole[whole["persons"] == whole["persons"].min()]
+    rows = latency_summary(whole)
+    # One-stage models are another trade of accuracy: they answer only where nothing else ran.
+    two_stage = rows[rows["pipeline"] == "detect+pose"]
+    rows = two_stage if len(two_stage) else rows
+    best = rows.iloc[0]
+    persons = "one person" if best["persons"] == 1 else f"{best['persons']} persons"
+    headline = (
+        f"{here}, {best['config']} runs {best['models']} fastest: {_ms(best['median_ms'])} ms per frame "
+        f"with {persons} (95 % interval {_ms(best['low'])} to {_ms(best['high'])})"
+    )
+    base = rows[
+        (rows["backend"] == BASELINE[0]) & (rows["precision"] == BASELINE[1])
+        & (rows["models"] == best["models"]) & (rows["device"] == best["device"])
+    ]  # fmt: skip
+    if len(base) and base.iloc[0]["config"] != best["config"]:
+        ratio, low, high = _ratio(whole, base.iloc[0]["config"], best["config"])
+        headline += f", {ratio:.1f} times as fast as {base.iloc[0]['config']} ({low:.1f} to {high:.1f})"
+    points = []
+    close = rows[(rows["low"] <= best["high"]) & (rows["config"] != best["config"])]["config"]
+    if len(close):
+        points.append(f"This run can't tell {', '.join(close)} from it: their intervals overlap.")
+    if best["weights"] != "trained":
+        points.append(
+            "Its weights are random: the latency is that of the exact architecture, "
+            "of its accuracy this run says nothing."
+        )
+    return headline + ".", points
+
+
+def _ratio(calls: pd.DataFrame, slow: str, fast: str) -> tuple[float, float, float]:
+    draws = []
+    for seed, config in enumerate((slow, fast)):
+        blocks = [part.to_numpy() for _, part in calls[calls["config"] == config].groupby("block")["ms"]]
+        draws.append((np.median(np.concatenate(blocks)), bootstrap_medians(blocks, 1000, seed)))
+    (slow_median, slow_draws), (fast_median, fast_draws) = draws
+    low, high = np.quantile(slow_draws / fast_draws, [0.025, 0.975])
+    return slow_median / fast_median, low, high
+
+
+def _accuracy(metrics: pd.DataFrame | None) -> list[str]:
+    if metrics is None:
+        return ["Accuracy was not measured in this run."]
+    rows = metrics[metrics["boxes"].eq("detected") & metrics["condition"].ne("corrupted")]
+    for metric, words in (("keypoint_ap", "keypoint AP"), ("persons_kept", "share of persons kept")):
+        values = rows[rows["metric"] == metric].dropna(subset=["value"])
+        if values.empty:
+            continue
+        clean = values[values["condition"] == "clean"]
+        points = []
+        if len(clean) and metric == "keypoint_ap":
+            row = clean.iloc[0]
+            points.append(
+                f"{row['models']} reaches keypoint AP {row['value']:.3f} "
+                f"({row['low']:.3f} to {row['high']:.3f}) on {row['n']} clean pictures, on {row['backend']}."
+            )
+        else:
+            points.append("No ground truth here: predictions are compared with those on the clean picture.")
+        hurt = values[values["condition"] != "clean"]
+        if len(hurt):
+            row = hurt.loc[hurt["value"].idxmin()]
+            severity = f" (severity {row['severity']})" if row["severity"] else ""
+            points.append(
+                f"{row['condition'].replace('_', ' ').capitalize()}{severity} costs most: {words} "
+                f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})."
+            )
+        return points
+    return ["Accuracy was not measured in this run."]
+
+
+def _parity(parity: pd.DataFrame | None) -> list[str]:
+    if parity is None:
+        return []
+    done = parity[parity["status"] == "ok"]
+    passed = int(done["passed"].eq("yes").sum())
+    return (
+        [f"{passed} of {len(done)} comparisons with mmdet and mmpose stay within their tolerance."]
+        if len(done)
+        else []
+    )
+
+
+def _left_out(backends: pd.DataFrame | None, configs: pd.DataFrame | None) -> list[str]:
+    points = []
+    for table, words in ((backends, "models on back ends"), (configs, "configurations")):
+        if table is None:
+            continue
+        counts = table["status"].value_counts()
+        lost = [f"{counts[word]} {word}" for word in ("skipped", "failed") if counts.get(word)]
+        if lost:
+            points.append(f"Of {len(table)} {words}, {' and '.join(lost)}; the tables say why.")
+    return points
+
+
+def _ms(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
