@@ -83,7 +83,9 @@ def non_maximum_suppression(
     return Detections(boxes[kept][:limit], scores[kept][:limit])
 
 
-def rtmdet_end_to_end(outputs: Sequence[np.ndarray], min_score: float = MIN_SCORE) -> tuple[np.ndarray, np.ndarray]:
+def rtmdet_end_to_end(
+    outputs: Sequence[np.ndarray], min_score: float = MIN_SCORE
+) -> tuple[np.ndarray, np.ndarray]:
     """Reads `dets` (1, n, 5) and `labels` (1, n) of a file with NMS inside (mmdeploy's form).
 
     Returns:
@@ -95,7 +97,9 @@ def rtmdet_end_to_end(outputs: Sequence[np.ndarray], min_score: float = MIN_SCOR
     return rows[keep, :4].astype("float32"), rows[keep, 4].astype("float32")
 
 
-def simcc(outputs: Sequence[np.ndarray], split_ratio: float = SIMCC_SPLIT_RATIO) -> tuple[np.ndarray, np.ndarray]:
+def simcc(
+    outputs: Sequence[np.ndarray], split_ratio: float = SIMCC_SPLIT_RATIO
+) -> tuple[np.ndarray, np.ndarray]:
     """Decodes SimCC vectors as mmpose's SimCCLabel does.
 
     Args:

@@ -11,7 +11,9 @@ from pose_utils.types import KEYPOINT_NAMES, SKELETON, Poses
 BOX = (240, 240, 240)
 
 
-def draw_poses(image: np.ndarray, poses: Poses, min_keypoint_score: float = 0.3, boxes: bool = True) -> np.ndarray:
+def draw_poses(
+    image: np.ndarray, poses: Poses, min_keypoint_score: float = 0.3, boxes: bool = True
+) -> np.ndarray:
     """Draws every person on a copy of `image`.
 
     Left limbs are blue with round joints, right limbs vermillion with square joints, so that the
@@ -60,7 +62,9 @@ def _draw_joint(canvas: np.ndarray, centre: tuple[int, int], name: str, width: i
         cv2.rectangle(canvas, low, high, bgr(RIGHT), -1)
     else:
         cv2.circle(canvas, centre, radius + 1, bgr(HALO), -1, cv2.LINE_AA)
-        cv2.circle(canvas, centre, radius, bgr(LEFT) if name.startswith("left") else bgr(MIDDLE), -1, cv2.LINE_AA)
+        cv2.circle(
+            canvas, centre, radius, bgr(LEFT) if name.startswith("left") else bgr(MIDDLE), -1, cv2.LINE_AA
+        )
 
 
 def _draw_box(canvas: np.ndarray, poses: Poses, index: int, width: int) -> None:

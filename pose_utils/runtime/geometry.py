@@ -34,7 +34,7 @@ class Letterbox:
 
     def to_image(self, points: np.ndarray) -> np.ndarray:
         """Maps input pixels (..., 2k) of alternating x and y to image pixels, as float32."""
-        pairs = points.reshape(*points.shape[:-1], -1, 2)
+        pairs = points.reshape(*points.shape[:-1], points.shape[-1] // 2, 2)
         mapped = (pairs - np.float32(self.offset)) / np.float32(self.scale)
         return mapped.reshape(points.shape).astype("float32")
 

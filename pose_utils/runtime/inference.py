@@ -81,7 +81,9 @@ def run_inference(
                 start = time.perf_counter()
                 poses = pipeline(frame.image)
                 latency = (time.perf_counter() - start) * 1000
-                _book(summary, frame.name, frame.image, poses.to_coco(summary.frames), latency, frame.decode_ms)
+                _book(
+                    summary, frame.name, frame.image, poses.to_coco(summary.frames), latency, frame.decode_ms
+                )
                 wants_picture = limit is None or summary.frames <= limit
                 if wants_picture or writer:
                     drawn = draw_poses(frame.image, poses)

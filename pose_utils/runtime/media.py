@@ -186,5 +186,7 @@ def _open_capture(location: str) -> cv2.VideoCapture:
     capture = cv2.VideoCapture(int(location)) if location.isdigit() else cv2.VideoCapture(location)
     if not capture.isOpened():
         kind = "camera" if location.isdigit() else "video or stream"
-        raise InputError(f"the {kind} {location} cannot be opened: it is missing, damaged, or its codec is unknown")
+        raise InputError(
+            f"the {kind} {location} cannot be opened: it is missing, damaged, or its codec is unknown"
+        )
     return capture

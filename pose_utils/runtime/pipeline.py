@@ -126,7 +126,7 @@ class OneStage:
         keypoints, boxes, joint_scores, scores = decode.movenet(outputs, self.spec.input_size)
         keep = scores > min_score
         poses = Poses(
-            placement.to_image(keypoints[keep].reshape(-1, 34)).reshape(-1, 17, 2),
+            placement.to_image(keypoints[keep]),
             joint_scores[keep],
             placement.to_image(boxes[keep]),
             scores[keep],
@@ -186,7 +186,11 @@ class PosePipeline:
         """
         specs = parse_models(models)
         if len(specs) == 1:
-            return cls(None, OneStage(open_backend("litert", specs[0], precision, device, threads, weights)), min_score)
+            return cls(
+                None,
+                OneStage(open_backend("litert", specs[0], precision, device, threads, weights)),
+                min_score,
+            )
         detector, pose = (open_backend(backend, spec, precision, device, threads, weights) for spec in specs)
         return cls(Detector(detector), PoseEstimator(pose), min_score)
 
@@ -222,7 +226,7 @@ class PosePipeline:
 
     @property
     def weights(self) -> str:
-        """"random" where any stage runs stand-in weights, else "trained"."""
+        """ "random" where any stage runs stand-in weights, else "trained"."""
         return "random" if any(artifact.weights == "random" for artifact in self.artifacts) else "trained"
 
     @property
@@ -257,6 +261,19 @@ class PosePipeline:
             raise Unavailable(f"{self.models} finds boxes and keypoints at once and cannot be given boxes")
         return Poses(*self.pose(image, found.boxes, clock), found.boxes, found.scores)
 
+    def detect_and_pose(self, image: np.ndarray) -> tuple[Poses, Detections]:
+        """Returns the persons, and every box of the detector, those too low for a pose included.
+
+        Box AP wants the whole ranking, keypoint AP the persons. A one-stage model's boxes are its persons'.
+        """
+        if isinstance(self.pose, OneStage):
+            poses = self(image)
+            return poses, Detections(poses.boxes, poses.box_scores)
+        if self.detector is None:
+            raise Unavailable(f"{self.models} has no detector: give boxes")
+        found = self.detector(check_image(image))
+        return self.estimate(image, found.above(self.min_score, self.max_persons)), found
+
     def _run(self, image: np.ndarray, boxes: np.ndarray | None, clock: StageClock) -> Poses:
         check_image(image)
         if boxes is not None:
@@ -266,4 +283,6 @@ class PosePipeline:
             return self.pose(image, self.min_score, clock)
         if self.detector is None:
             raise Unavailable(f"{self.models} has no detector: give boxes")
-        return self.estimate(image, self.detector(image, clock).above(self.min_score, self.max_persons), clock)
+        return self.estimate(
+            image, self.detector(image, clock).above(self.min_score, self.max_persons), clock
+        )

@@ -18,10 +18,11 @@ from tqdm import tqdm
 
 from pose_utils.errors import AssetError, Unavailable
 from pose_utils.runtime.backends import open_backend
+from pose_utils.runtime.backends.base import Backend
 from pose_utils.runtime.pipeline import Detector, OneStage, PoseEstimator, PosePipeline, StageClock
 from pose_utils.study.records import RunFolder
 from pose_utils.types import Detections
-from pose_utils.zoo.specs import parse_models
+from pose_utils.zoo.specs import ModelSpec, parse_models
 
 FULL, POSE_ONLY, ONE_STAGE = "detect+pose", "pose", "one-stage"
 SETTLED = 0.05
@@ -74,6 +75,9 @@ class Workload:
         return len(self.boxes)
 
 
+_POSE_ONLY = {("torch", "fp32"), ("onnxruntime", "fp32"), ("openvino", "bf16"), ("tensorrt", "fp16")}
+
+
 def standard_configs(models: str, weights: str = "auto") -> list[Config]:
     """Returns the configurations of the published table and those that a CPU of today adds.
 
@@ -95,13 +99,15 @@ def standard_configs(models: str, weights: str = "auto") -> list[Config]:
     pose = [
         replace(config, pipeline=POSE_ONLY)
         for config in full
-        if (config.backend, config.precision) in {("onnxruntime", "fp32"), ("tensorrt", "fp16"), ("openvino", "bf16")}
+        if (config.backend, config.precision) in _POSE_ONLY
     ]
     one_stage = Config("movenet-multipose", "litert", pipeline=ONE_STAGE, weights="trained")
     return [*full, *pose, one_stage]
 
 
-def make_workloads(pictures: Sequence[tuple[str, np.ndarray, np.ndarray]], persons: Sequence[int]) -> list[Workload]:
+def make_workloads(
+    pictures: Sequence[tuple[str, np.ndarray, np.ndarray]], persons: Sequence[int]
+) -> list[Workload]:
     """Picks a picture for each number of persons.
 
     Args:
@@ -135,15 +141,14 @@ def load(config: Config, threads: int | None = None) -> PosePipeline:
     """
     specs = parse_models(config.models)
     if config.pipeline == ONE_STAGE:
-        return PosePipeline(
-            None, OneStage(open_backend(config.backend, specs[0], config.precision, config.device, threads, config.weights))
-        )
-    opened = [
-        open_backend(config.backend, spec, config.precision, config.device, threads, config.weights)
-        for spec in (specs if config.pipeline == FULL else specs[1:])
-    ]
+        return PosePipeline(None, OneStage(_open(config, specs[0], threads)))
+    opened = [_open(config, spec, threads) for spec in (specs if config.pipeline == FULL else specs[1:])]
     detector = Detector(opened[0]) if config.pipeline == FULL else None
     return PosePipeline(detector, PoseEstimator(opened[-1]))
+
+
+def _open(config: Config, spec: ModelSpec, threads: int | None) -> Backend:
+    return open_backend(config.backend, spec, config.precision, config.device, threads, config.weights)
 
 
 def time_call(pipeline: PosePipeline, workload: Workload) -> dict[str, float]:
@@ -246,7 +251,9 @@ def _load_row(config: Config, workload: Workload, threads: int | None) -> tuple[
     }, pipeline  # fmt: skip
 
 
-def _sample_rows(config: Config, pipeline: PosePipeline, workload: Workload, block: int, repeat: int) -> list[dict]:
+def _sample_rows(
+    config: Config, pipeline: PosePipeline, workload: Workload, block: int, repeat: int
+) -> list[dict]:
     return [
         {
             "config": config.name, "models": config.models, "backend": config.backend,

@@ -70,19 +70,25 @@ def mmpose_keypoints(artifact: Artifact) -> Callable[[np.ndarray, np.ndarray], t
     return estimate
 
 
-def box_differences(boxes: np.ndarray, scores: np.ndarray, other_boxes: np.ndarray, other_scores: np.ndarray) -> np.ndarray:
+def box_differences(
+    boxes: np.ndarray, scores: np.ndarray, other_boxes: np.ndarray, other_scores: np.ndarray
+) -> np.ndarray:
     """Returns the largest corner difference in pixels for each box above .3 on either side.
 
     Boxes are paired so that the sum of differences is least; one without a partner counts as 10,000 px.
     """
     boxes, others = boxes[scores > COMPARED_SCORE], other_boxes[other_scores > COMPARED_SCORE]
-    distances = np.abs(boxes[:, None] - others[None]).max(axis=2) if len(boxes) and len(others) else np.empty((0, 0))
+    distances = (
+        np.abs(boxes[:, None] - others[None]).max(axis=2) if len(boxes) and len(others) else np.empty((0, 0))
+    )
     rows, columns = linear_sum_assignment(distances)
     unpaired = len(boxes) + len(others) - 2 * len(rows)
     return np.concatenate([distances[rows, columns], np.full(unpaired, NO_BOX_PX)])
 
 
-def compare(spec: ModelSpec, backend: str, precision: str, workloads: Sequence[Workload], weights: str = "auto") -> dict:
+def compare(
+    spec: ModelSpec, backend: str, precision: str, workloads: Sequence[Workload], weights: str = "auto"
+) -> dict:
     """Compares one model on one back end with its reference and returns a row of parity.csv."""
     row = {
         "model": spec.name, "backend": backend, "precision": precision, "status": "skipped", "reason": "",
@@ -107,7 +113,10 @@ def compare(spec: ModelSpec, backend: str, precision: str, workloads: Sequence[W
 
 
 def run_parity(
-    models: Sequence[ModelSpec], backends: Sequence[tuple[str, str]], workloads: Sequence[Workload], weights: str = "auto"
+    models: Sequence[ModelSpec],
+    backends: Sequence[tuple[str, str]],
+    workloads: Sequence[Workload],
+    weights: str = "auto",
 ) -> list[dict]:
     """Compares every model on every (back end, precision); returns the rows of parity.csv."""
     pairs = [(spec, backend, precision) for spec in models for backend, precision in backends]

@@ -1,0 +1,1 @@
+"""What the models are and where they come from."""

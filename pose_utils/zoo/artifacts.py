@@ -112,7 +112,9 @@ def _trained(spec: ModelSpec, format: Format) -> Artifact:
     if format == "torch" and "torch" not in spec.assets:
         raise Unavailable(f"{spec.name} has no PyTorch weights, only {', '.join(spec.assets)}")
     # Files that are here already go before any download.
-    order = [kind for kind in ("torch", "onnx") if kind in spec.assets and (format == "onnx" or kind == format)]
+    order = [
+        kind for kind in ("torch", "onnx") if kind in spec.assets and (format == "onnx" or kind == format)
+    ]
     order.sort(key=lambda kind: assets.locate(spec.assets[kind]) is None)
     errors = []
     for kind in order:
@@ -133,4 +135,6 @@ def _converted(artifact: Artifact, format: Format) -> Artifact:
         return artifact
     if format != "onnx":
         raise Unavailable(f"{artifact.spec.name} is not to be had as {format}")
-    return replace(artifact, format="onnx", path=export.cached_onnx(artifact.spec, artifact.path, artifact.digest))
+    return replace(
+        artifact, format="onnx", path=export.cached_onnx(artifact.spec, artifact.path, artifact.digest)
+    )

@@ -111,7 +111,9 @@ def _load_weights(module: torch.nn.Module, checkpoint: Path, spec: ModelSpec) ->
     # Means and deviations of the preprocessor are buffers that a checkpoint may leave out.
     missing = [name for name in result.missing_keys if not name.startswith("data_preprocessor.")]
     if missing:
-        raise AssetError(f"{checkpoint} does not fit {spec.name}: {len(missing)} tensors missing, such as {missing[0]}")
+        raise AssetError(
+            f"{checkpoint} does not fit {spec.name}: {len(missing)} tensors missing, such as {missing[0]}"
+        )
 
 
 def _harmless_globals() -> list:

@@ -55,7 +55,9 @@ def load_library(flavour: Flavour) -> ModuleType:
     try:
         return importlib.import_module(flavour)
     except (ImportError, OSError) as error:
-        package = "tensorrt (make setup GPU=1)" if flavour == "tensorrt" else "tensorrt_rtx_cu13 (Linux x86-64)"
+        package = (
+            "tensorrt (make setup GPU=1)" if flavour == "tensorrt" else "tensorrt_rtx_cu13 (Linux x86-64)"
+        )
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise Unavailable(f"{package} cannot be imported: {reason}") from error
 
@@ -73,7 +75,9 @@ def batch_sizes(artifact: Artifact) -> tuple[int, int, int]:
     return PERSONS if artifact.spec.kind == "pose" else (1, 1, 1)
 
 
-def build_engine(artifact: Artifact, precision: str, target: str, flavour: Flavour = "tensorrt_rtx") -> Engine:
+def build_engine(
+    artifact: Artifact, precision: str, target: str, flavour: Flavour = "tensorrt_rtx"
+) -> Engine:
     """Builds an engine, or takes it from the cache.
 
     TensorRT-RTX builds for any GPU of TARGETS on a machine without one; TensorRT builds for the GPU
@@ -90,7 +94,9 @@ def build_engine(artifact: Artifact, precision: str, target: str, flavour: Flavo
     """
     trt = load_library(flavour)
     if flavour == "tensorrt_rtx" and target not in TARGETS:
-        raise Unavailable(f"TensorRT-RTX {trt.__version__} cannot build for {target}; it can for {', '.join(TARGETS)}")
+        raise Unavailable(
+            f"TensorRT-RTX {trt.__version__} cannot build for {target}; it can for {', '.join(TARGETS)}"
+        )
     if artifact.format != "onnx" or artifact.path is None:
         raise InputError(f"{artifact.name} is no ONNX file; engines are built from ONNX")
     path = engine_path(artifact, precision, target, flavour, trt.__version__)
@@ -129,7 +135,9 @@ def _build(trt: ModuleType, artifact: Artifact, source: Path, target: str) -> by
     config = builder.create_builder_config()
     profile = builder.create_optimization_profile()
     width, height = artifact.spec.input_size
-    profile.set_shape(network.get_input(0).name, *((batch, 3, height, width) for batch in batch_sizes(artifact)))
+    profile.set_shape(
+        network.get_input(0).name, *((batch, 3, height, width) for batch in batch_sizes(artifact))
+    )
     config.add_optimization_profile(profile)
     if target in TARGETS and hasattr(trt, "ComputeCapability"):
         config.num_compute_capabilities = 1

@@ -6,9 +6,10 @@ The published figures behind every entry are in `assets.toml`, where the weights
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, Mapping
+from typing import Literal
 
 from pose_utils.errors import UsageError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from abc import ABC, abstractmethod
 
@@ -52,6 +53,18 @@ class Backend(ABC):
     def refuse(self, reason: str) -> Unavailable:
         """Makes the error that says why this request cannot be honoured here."""
         return Unavailable(f"{self.name} {self.precision} on {self.device}: {reason}")
+
+
+def nvidia_driver_missing() -> str:
+    """Returns why no NVIDIA GPU can be used, "" where a driver library is there.
+
+    Asked before a CUDA session is tried, because the libraries print pages about what this tells in a line.
+    """
+    try:
+        ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return "no NVIDIA driver on this machine"
+    return ""
 
 
 def available_cores() -> int:

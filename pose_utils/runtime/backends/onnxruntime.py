@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from pose_utils import paths
-from pose_utils.runtime.backends.base import Backend
+from pose_utils.runtime.backends.base import Backend, nvidia_driver_missing
 from pose_utils.zoo.artifacts import Artifact
 from pose_utils.zoo.quantize import fp16_onnx
 
@@ -15,7 +17,7 @@ class OnnxRuntimeBackend(Backend):
 
     name = "onnxruntime"
     format = "onnx"
-    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+    provider: ClassVar = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
     def __init__(self, artifact: Artifact, precision: str, device: str, threads: int | None) -> None:
         """Opens the session; raises Unavailable where its provider does not come up."""
@@ -25,13 +27,17 @@ class OnnxRuntimeBackend(Backend):
         if precision not in ("fp32", "fp16"):
             raise self.refuse("this back end runs fp32 and fp16 files")
         if device == "cpu" and precision == "fp16":
-            raise self.refuse("ONNX Runtime's CPU provider has no FP16 convolutions: it would compute in FP32")
+            raise self.refuse(
+                "ONNX Runtime's CPU provider has no FP16 convolutions: it would compute in FP32"
+            )
         if device not in self.provider:
             raise self.refuse(f"no provider for device {device!r}")
         provider = self.provider[device]
         if provider not in onnxruntime.get_available_providers():
             raise self.refuse(f"this build of onnxruntime has no {provider}")
         if device == "cuda":
+            if problem := nvidia_driver_missing():
+                raise self.refuse(problem)
             # Finds the CUDA and cuDNN libraries that pip installed; without it the provider is silently lost.
             onnxruntime.preload_dlls()
         options = onnxruntime.SessionOptions()
@@ -64,15 +70,18 @@ class OnnxRuntimeTensorRTBackend(OnnxRuntimeBackend):
     """ONNX Runtime's TensorRT provider, engines cached, 1 to 16 persons in one profile."""
 
     name = "onnxruntime-tensorrt"
-    provider = {"cuda": "TensorrtExecutionProvider"}
+    provider: ClassVar = {"cuda": "TensorrtExecutionProvider"}
 
     def _provider_options(self) -> dict[str, str]:
         width, height = self.artifact.spec.input_size
-        persons = {"min": 1, "opt": 4, "max": 16} if self.artifact.spec.kind == "pose" else dict.fromkeys(
-            ("min", "opt", "max"), 1
+        persons = (
+            {"min": 1, "opt": 4, "max": 16}
+            if self.artifact.spec.kind == "pose"
+            else dict.fromkeys(("min", "opt", "max"), 1)
         )
         shapes = {
-            f"trt_profile_{name}_shapes": f"input:{count}x3x{height}x{width}" for name, count in persons.items()
+            f"trt_profile_{name}_shapes": f"input:{count}x3x{height}x{width}"
+            for name, count in persons.items()
         }
         cache = paths.cache_dir() / "engines" / "onnxruntime"
         return {

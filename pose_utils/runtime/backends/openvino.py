@@ -27,7 +27,9 @@ class OpenVinoBackend(Backend):
         core = openvino.Core()
         capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and "BF16" not in capabilities:
-            raise self.refuse("this CPU has no BF16 instructions (AVX512_BF16 or AMX); OpenVINO would use FP32")
+            raise self.refuse(
+                "this CPU has no BF16 instructions (AVX512_BF16 or AMX); OpenVINO would use FP32"
+            )
         model = core.read_model(artifact.path)
         width, height = artifact.spec.input_size
         if artifact.spec.kind == "detector":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pose_utils.runtime.backends.base import Backend
+from pose_utils.runtime.backends.base import Backend, nvidia_driver_missing
 from pose_utils.zoo.artifacts import Artifact
 from pose_utils.zoo.engines import build_engine, load_library
 
@@ -26,7 +26,7 @@ class TensorRTBackend(Backend):
         if precision not in ("fp32", "fp16"):
             raise self.refuse("this back end builds fp32 and fp16 engines")
         if not torch.cuda.is_available():
-            raise self.refuse("no CUDA GPU here to run the engine on")
+            raise self.refuse(nvidia_driver_missing() or "PyTorch finds no CUDA GPU")
         trt = load_library(self.flavour)
         engine = build_engine(artifact, precision, self._target(), self.flavour)
         self._logger = trt.Logger(trt.Logger.ERROR)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
-from pose_utils.runtime.backends.base import Backend
+from pose_utils.runtime.backends.base import Backend, nvidia_driver_missing
 from pose_utils.zoo.artifacts import Artifact
 from pose_utils.zoo.checkpoints import load_module, output_names, raw_network
 
@@ -24,7 +26,7 @@ class TorchBackend(Backend):
         if precision not in dtypes:
             raise self.refuse("eager PyTorch runs fp32, bf16 and fp16")
         if device == "cuda" and not torch.cuda.is_available():
-            raise self.refuse("PyTorch finds no CUDA GPU")
+            raise self.refuse(nvidia_driver_missing() or "PyTorch finds no CUDA GPU")
         if device == "cpu" and precision == "fp16":
             raise self.refuse("PyTorch has no FP16 convolutions worth running on a CPU; use bf16")
         if device == "cpu":
@@ -33,12 +35,16 @@ class TorchBackend(Backend):
         network = raw_network(load_module(artifact.spec, artifact.path), artifact.spec)
         self._network = network.to(device=device, dtype=self._dtype, memory_format=torch.channels_last)
         self.output_names = output_names(artifact.spec)
-        self.provider_used = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {self.threads} threads"
+        self.provider_used = (
+            torch.cuda.get_device_name() if device == "cuda" else f"CPU, {self.threads} threads"
+        )
 
     def run(self, inputs: np.ndarray) -> list[np.ndarray]:
         """See Backend.run; copying back waits for the GPU."""
         torch = self._torch
-        with torch.inference_mode():
+        # mmdet still spells autocast the old way; one warning a call helps nobody.
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
             pixels = torch.from_numpy(inputs).to(
                 self.device, dtype=self._dtype, memory_format=torch.channels_last
             )

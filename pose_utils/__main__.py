@@ -1,0 +1,7 @@
+"""`python -m pose_utils`: the command line."""
+
+import sys
+
+from pose_utils.cli import main
+
+sys.exit(main())
