@@ -220,8 +220,13 @@ def _robustness(options: argparse.Namespace) -> int:
 
     run, metrics = robustness(
         _open_pipeline(options, for_ap=options.annotations is not None),
-        options.images, options.annotations, options.conditions, options.max_images, options.seed, options.run_dir,
-    )  # fmt: skip
+        options.images,
+        options.annotations,
+        options.conditions,
+        options.max_images,
+        options.seed,
+        options.run_dir,
+    )
     columns = ["condition", "severity", "boxes", "metric", "value", "low", "high", "n"]
     print(metrics[columns].to_string(index=False, float_format="{:.3f}".format))
     print(f"records: {run.path}")

@@ -80,11 +80,15 @@ class Installer:
             raise SetupError(f"{tail}\n\nThis failed: {' '.join(command)}\nThe whole output: {self.log}")
 
     def last_line(self) -> str:
-        """Returns the last telling line of the log."""
+        """Returns the last telling line of the log; while pip copies files, which it does silently, how many."""
         with self.log.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - 2000))
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 20_000))
             lines = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
-        return next((line for line in reversed(lines) if line and not line.startswith("WARNING")), "")
+        telling = [line for line in lines if line and not line.startswith(("WARNING", "Attempting", "Found"))]
+        if any(line.startswith("Installing collected packages") for line in telling[-1:]):
+            packages = sum(1 for _ in self.environment.glob("lib/python*/site-packages/*.dist-info"))
+            return f"copying files; {packages} packages are in place"
+        return telling[-1] if telling else ""
 
     def pip(self, *arguments: str, **how) -> None:
         """Runs the environment's pip."""

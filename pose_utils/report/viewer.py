@@ -142,7 +142,7 @@ class ConditionViewer:
             cases = [case for case in self.cases if case.image == image]
             original = _picture(cases[0].original, f"{image} as it is")
             parts.append(
-                f'<h4>{escape(image)}</h4><div class="cases">'
+                f'<p class="picture-name">{escape(image)}</p><div class="cases">'
                 f'<figure class="original" data-picture="{images.index(image)}">{original}'
                 "<figcaption>original</figcaption></figure>"
             )

@@ -226,7 +226,7 @@ class PosePipeline:
 
     @property
     def weights(self) -> str:
-        """ "random" where any stage runs stand-in weights, else "trained"."""
+        """Is "random" where any stage runs stand-in weights, else "trained"."""
         return "random" if any(artifact.weights == "random" for artifact in self.artifacts) else "trained"
 
     @property

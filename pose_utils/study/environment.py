@@ -14,8 +14,8 @@ from pose_utils import __version__, paths
 from pose_utils.runtime.backends.base import available_cores
 
 PACKAGES = (
-    "torch", "torchvision", "mmcv", "mmdet", "mmpose", "mmengine", "onnx", "onnxruntime-gpu", "onnxruntime", "openvino",
-    "ai-edge-litert", "tensorrt", "tensorrt_rtx_cu13", "opencv-python", "numpy", "pandas", "matplotlib",
+    "torch", "torchvision", "mmcv", "mmdet", "mmpose", "mmengine", "onnx", "onnxruntime-gpu", "onnxruntime",
+    "openvino", "ai-edge-litert", "tensorrt", "tensorrt_rtx_cu13", "opencv-python", "numpy", "pandas", "matplotlib",
     "jupyterlab", "papermill", "nbconvert", "ipywidgets", "pycocotools",
 )  # fmt: skip
 

@@ -62,7 +62,7 @@ def speedups(latency: pd.DataFrame, baseline: str, draws: int = 1000, seed: int 
     """
     rows = []
     totals = latency[latency["stage"] == "total"]
-    groups = {keys: group for keys, group in totals.groupby(["config", "persons"], sort=False)}
+    groups = dict(list(totals.groupby(["config", "persons"], sort=False)))
     for (config, persons), group in groups.items():
         against = f"{baseline}-pose" if group["pipeline"].iloc[0] == "pose" else baseline
         if (against, persons) not in groups:

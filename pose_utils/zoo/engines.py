@@ -150,7 +150,7 @@ def _build(trt: ModuleType, artifact: Artifact, source: Path, target: str) -> by
 
 
 def float_types(path: Path) -> dict[str, int]:
-    """Counts the weights of an ONNX file by floating-point type, so that a graph that fell out of FP16 shows."""
+    """Counts the weights of an ONNX file by floating-point type: one that fell out of FP16 shows."""
     counts: dict[str, int] = {}
     for tensor in onnx.load(path, load_external_data=False).graph.initializer:
         name = onnx.TensorProto.DataType.Name(tensor.data_type)

@@ -161,6 +161,7 @@ def parse_models(models: str) -> tuple[ModelSpec, ...]:
     specs = tuple(get_spec(name.strip()) for name in names)
     if [spec.kind for spec in specs] not in (["detector", "pose"], ["one-stage"]):
         raise UsageError(
-            f"{models!r} is no pipeline: give DETECTOR+POSE such as rtmdet-nano+rtmpose-m, or movenet-multipose"
+            f"{models!r} is no pipeline: give DETECTOR+POSE, "
+            "such as rtmdet-nano+rtmpose-m, or movenet-multipose"
         )
     return specs

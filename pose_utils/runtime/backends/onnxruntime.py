@@ -87,7 +87,9 @@ class OnnxRuntimeTensorRTBackend(OnnxRuntimeBackend):
         return {
             "trt_engine_cache_enable": "1",
             "trt_engine_cache_path": str(cache),
-            "trt_engine_cache_prefix": f"{self.artifact.spec.name}-{self.artifact.digest[:16]}-{self.precision}",
+            "trt_engine_cache_prefix": "-".join(
+                (self.artifact.spec.name, self.artifact.digest[:16], self.precision)
+            ),
             "trt_timing_cache_enable": "1",
             "trt_fp16_enable": str(int(self.precision == "fp16")),
             **shapes,
