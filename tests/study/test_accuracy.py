@@ -257,11 +257,19 @@ def test_pck_counts_a_missed_person_as_wrong_joints():
 
 def test_consistency_counts_lost_and_moved_persons():
     near = pose_of(person_at(50))
-    (alike, persons), (kept, _) = tallies.consistency(
-        [near, near, near], [near, Poses.empty(), pose_of(person_at(50), shift=300.0)]
-    )
-    assert alike == pytest.approx([1, 0, 0], abs=1e-6) and kept.tolist() == [1, 0, 0]
-    assert persons.tolist() == [1, 1, 1]
+    nudged = pose_of(person_at(50), shift=12.0)
+    predicted = [near, Poses.empty(), pose_of(person_at(50), shift=300.0), nudged]
+    (alike, persons), (kept, _) = tallies.consistency([near] * 4, predicted)
+    assert alike[:3] == pytest.approx([1, 0, 0], abs=1e-6) and 0.1 < alike[3] < 0.5
+    assert kept.tolist() == [1, 0, 0, 0] and persons.tolist() == [1, 1, 1, 1]
+
+
+def test_the_size_of_a_pose_is_that_of_its_keypoints_not_of_its_box():
+    # A ghost of medium extent in a large box: officially a false medium person, ranked above the right one.
+    person, ghost = person_at(50, size=80.0), result_for(person_at(400, 400, size=80.0), 1, 0.9)
+    ghost["bbox"] = [0.0, 0.0, 600.0, 600.0]
+    found = accuracy.evaluate_keypoints(truth_of([[person]]), [ghost, result_for(person, 1, 0.5)])
+    assert found["ap_medium"] == pytest.approx(0.5)
 
 
 def test_published_metrics_by_hand():

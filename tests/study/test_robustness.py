@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from pose_utils.errors import InputError, UsageError
-from pose_utils.study import failures, robustness
+from pose_utils.study import accuracy, failures, robustness, robustness_metrics
 from pose_utils.study.annotations import load_coco_keypoints
 from pose_utils.study.records import RunFolder
 from pose_utils.types import Detections, Poses
-from tests.study.scenes import coco_of
+from tests.study.scenes import coco_of, truth_of
 
 GRID = np.array([(20.0 * (i % 4), 25.0 * (i // 4)) for i in range(17)])
 PLACES = [[(20, 30)], [(30, 20), (150, 60)], [], [(60, 70)]]  # persons of four pictures of 240 x 180
@@ -153,6 +153,23 @@ def test_the_loss_is_split_between_detector_and_pose(tmp_path, pictures):
     # Fog lifts the dark ground above the fake's limit: its detector fails, its pose stage does not.
     assert value(run, "keypoint_ap", "fog", "detected", 2)["value"] < 0.5
     assert value(run, "keypoint_ap_lost_to_detector", "fog", "detected", 2)["value"] > 0.3
+
+
+def test_clean_boxes_keep_the_rank_the_detector_gave_them(tmp_path, pictures):
+    run = measure(tmp_path / "run", pictures, conditions=["low_light_severe"])
+    persons = run.read("persons.parquet").query("condition == 'low_light_severe'").set_index("boxes")
+    assert persons.loc["clean", "box_score"].to_numpy() == pytest.approx(np.full(4, 230 / 255), abs=1e-3)
+    assert persons.loc["detected", "box_score"].to_numpy() == pytest.approx(np.full(4, 169 / 255), abs=1e-3)
+    assert (persons.loc["truth", "box_score"] == 1).all()
+
+
+def test_draws_follow_the_images_whatever_their_order(tmp_path):
+    names = ["0003.png", "0001.png", "0002.png"]  # COCOeval sorts by id
+    person = {"keypoints": np.column_stack([GRID + 50, np.full(17, 2)])}
+    truth = truth_of([[person]] * 3)
+    scene = robustness_metrics._Scene(names, truth, np.array([[30.0, 10.0, 20.0]]))
+    matches = accuracy.match_keypoints(truth, [])
+    assert matches.image_ids == (1, 2, 3) and scene.for_matches(matches).tolist() == [[10, 20, 30]]
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_records(tmp_path, pictures):
