@@ -161,7 +161,7 @@ def encode_picture(
     if order == "rgb" and image.ndim == 3:
         image = image[..., ::-1]
     scale = min(1.0, max_side / max(image.shape[:2]))
-    for quality in (85, 75, 62, 50, 38):
+    for quality in (85, 75, 62, *[50] * 20):  # 20 more steps end below 5 % of the side
         size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
         small = image if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         content = _webp(np.ascontiguousarray(small), quality)

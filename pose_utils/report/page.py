@@ -112,7 +112,7 @@ def _chapters(run_dir: Path) -> tuple[list[Section], bool]:
         sign = ""
         if outcome.status != "ok":
             sign = f"{STATUS_SYMBOLS[outcome.status]} {outcome.status}"
-            remark = remark or f"This notebook {_became(outcome)}"
+            remark = remark or f"{STATUS_SYMBOLS[outcome.status]} This notebook {_became(outcome)}"
         sections.append(Section(f"n{number}", title, body, sign, remark))
     return sections, has_viewer
 

@@ -58,7 +58,7 @@ def test_every_picture_has_its_alternative_text(soup):
 
 def test_failed_and_skipped_notebooks_say_so(soup):
     failed = soup.find(id="n06").get_text(" ", strip=True)
-    assert "✗ failed" in failed and "ValueError: <b>bad</b>" in failed and "bold" in failed
+    assert "✗ This notebook failed" in failed and "ValueError: <b>bad</b>" in failed and "bold" in failed
     assert "it needs the records of 06_failure_analysis" in soup.find(id="n07").get_text()
 
 
