@@ -80,7 +80,7 @@ class Installer:
             raise SetupError(f"{tail}\n\nThis failed: {' '.join(command)}\nThe whole output: {self.log}")
 
     def last_line(self) -> str:
-        """Returns the last telling line of the log; while pip copies files, which it does silently, how many."""
+        """Returns the last telling line of the log, or what is in place while pip silently copies files."""
         with self.log.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 20_000))
             lines = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
