@@ -39,7 +39,7 @@ class OwnInterpreterKernel(AsyncKernelManager):
         """The command line and environment of the kernel."""
         search = [str(paths.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         return KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=50"],
             display_name="Python 3",
             language="python",
             env={"PYTHONPATH": os.pathsep.join(search)},

@@ -114,7 +114,7 @@ def run_notebooks(
                 )
             else:
                 given = {key: value for key, value in (common | extra).items() if key in declared[name]}
-                outcome, interrupted = _run_one(source, run_dir, given, bar)
+                outcome, interrupted = _run_one(source, run_dir, given, bar, before + cells[name])
             if outcome.status == "skipped":
                 (run_dir / "executed" / source.name).unlink(missing_ok=True)
             outcomes.append(outcome)
@@ -138,12 +138,13 @@ def read_outcomes(run_dir: Path) -> list[Outcome]:
         raise InputError(f"{path} cannot be read ({error}): delete it and run the notebooks again") from error
 
 
-def _run_one(source: Path, run_dir: Path, given: dict[str, Any], bar: tqdm) -> tuple[Outcome, bool]:
+def _run_one(source: Path, run_dir: Path, given: dict[str, Any], bar: tqdm, end: int) -> tuple[Outcome, bool]:
     start = time.monotonic()
     target = run_dir / "executed" / source.name
     status, reason, interrupted = "ok", "", False
+    # papermill adds a cell with the parameters: it counts for none, hence the comparison with `end`.
     try:
-        execute(source, target, given, on_cell=lambda: bar.update(1))
+        execute(source, target, given, on_cell=lambda: bar.update(bar.n < end))
     except KeyboardInterrupt:
         status, reason, interrupted = "failed", "interrupted by Ctrl-C", True
     except PapermillExecutionError as error:

@@ -13,6 +13,7 @@ document.querySelectorAll(".viewer").forEach((viewer) => {
     severity.setAttribute("aria-valuetext", "severity " + shown.textContent);
   };
   viewer.querySelector(".controls").hidden = false;
+  viewer.classList.add("live");
   viewer.querySelectorAll(".picture-name").forEach((name) => { name.hidden = true; });
   viewer.addEventListener("input", show);
   show();

@@ -87,7 +87,8 @@ def _within(label, axis):
 
 @pytest.mark.parametrize(
     ("name", "arguments"),
-    [("stage_waterfall", ()), ("latency_by_config", ()), ("latency_by_persons", ()), ("latency_distribution", ()),
+    [("stage_waterfall", ()), ("latency_by_config", ()), ("latency_by_persons", ()),
+     ("latency_distribution", ()),
      ("metric_by_condition", ("keypoint_ap",)), ("metric_by_severity", ("keypoint_ap",)),
      ("failure_shares", ()), ("parity_dots", ()), ("file_sizes", ())],
 )  # fmt: skip
@@ -168,9 +169,8 @@ def test_the_interval_of_a_summary_holds_its_median_and_follows_the_blocks():
     block = np.repeat(np.arange(10), 20)
     base = {"config": "a", "models": "m", "backend": "b", "precision": "p", "pipeline": "detect+pose",
             "stage": "total", "persons": 1, "repeat": 0, "weights": "trained"}  # fmt: skip
-    drifting = pd.DataFrame(
-        base | {"block": block, "ms": 100 + 5 * rng.standard_normal(10)[block]}, index=range(200)
-    )
+    drift = 100 + 5 * rng.standard_normal(10)[block]
+    drifting = pd.DataFrame(base | {"block": block, "ms": drift}, index=range(200))
     steady = drifting.assign(ms=100 + 5 * rng.standard_normal(200))
     wide, narrow = (latency_summary(rows).iloc[0] for rows in (drifting, steady))
     assert wide["low"] <= wide["median_ms"] <= wide["high"]
