@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pose_utils.report.sheets import contact_sheet
-from pose_utils.report.viewer import Case, ConditionViewer
+from pose_utils.report.viewer import Case
 from pose_utils.runtime.drawing import draw_poses
 from pose_utils.runtime.media import open_source, read_image
 from pose_utils.runtime.pipeline import PosePipeline
@@ -59,7 +59,9 @@ class ConditionPictures:
         """Returns the pictures with most persons on the clean prediction, `limit` at most."""
         persons = self.run.read("persons.parquet")
         clean = persons[(persons["condition"] == "clean") & (persons["boxes"] == "detected")]
-        counts = clean["image"].value_counts().reindex([path.name for path in self.material.paths], fill_value=0)
+        counts = (
+            clean["image"].value_counts().reindex([path.name for path in self.material.paths], fill_value=0)
+        )
         return counts.sort_values(ascending=False, kind="stable").index[:limit].tolist()
 
     def settings(self) -> list[tuple[str, int]]:
@@ -68,41 +70,57 @@ class ConditionPictures:
         pairs = persons.loc[persons["condition"] != "corrupted", ["condition", "severity"]]
         return list(dict.fromkeys(pairs.itertuples(index=False, name=None)))
 
-    def case(self, name: str, condition: str, severity: int, poses: Poses, known: int) -> Case:
-        """Makes the case of one picture under one condition."""
-        image = _shrunk(read_image(next(path for path in self.material.paths if path.name == name)))
-        picture, scale = image
-        boxes = poses.boxes * scale if conditions.find(condition).needs_boxes else None
+    def case(self, name: str, condition: str, severity: int, poses: Poses, clean: Poses) -> Case:
+        """Makes the case of one picture under one condition.
+
+        Args:
+            name: File name of the picture.
+            condition, severity: As in metrics.csv.
+            poses: What was found under the condition.
+            clean: What was found on the clean picture.
+        """
+        image = read_image(next(path for path in self.material.paths if path.name == name))
+        # Corrupted in full size, as the study did, and only then made small for the page.
         corrupted = conditions.apply(
-            condition, picture, image_name=name, seed=self.seed, severity=severity, boxes=boxes
+            condition,
+            image,
+            image_name=name,
+            seed=self.seed,
+            severity=severity,
+            boxes=self._covered(name, clean),
         )
+        small, scale = _shrunk(corrupted)
         scaled = Poses(poses.keypoints * scale, poses.scores, poses.boxes * scale, poses.box_scores)
         label = conditions.find(condition).label + (f", severity {severity}" if severity else "")
-        found = f"{len(poses)} persons found, {known} on the clean picture"
-        return Case(name, condition, severity, picture, corrupted, draw_poses(corrupted, scaled), f"{label}: {found}.")
+        caption = f"{label}: {len(poses)} persons found, {len(clean)} on the clean picture."
+        return Case(name, condition, severity, _shrunk(image)[0], small, draw_poses(small, scaled), caption)
 
     def cases(self, limit: int) -> list[Case]:
         """Returns `limit` pictures under every condition of the run."""
-        names, persons, joints = self.names(limit), self.run.read("persons.parquet"), self.run.read("poses.parquet")
-        clean = dict(zip(names, poses_of(persons, joints, Setting("clean", 0, "detected"), names), strict=True))
+        persons, joints = self.run.read("persons.parquet"), self.run.read("poses.parquet")
+        names = self.names(limit)
+        clean = poses_of(persons, joints, Setting("clean", 0, "detected"), names)
         cases = []
         for condition, severity in self.settings():
             found = poses_of(persons, joints, Setting(condition, severity, "detected"), names)
             cases += [
-                self.case(name, condition, severity, poses, len(clean[name]))
-                for name, poses in zip(names, found, strict=True)
+                self.case(name, condition, severity, *both)
+                for name, *both in zip(names, found, clean, strict=True)
             ]
         return cases
+
+    def _covered(self, name: str, clean: Poses) -> np.ndarray:
+        """Boxes that person-placed occlusion was put on, chosen as the study chose them."""
+        if self.material.truth is None:
+            return clean.boxes
+        persons = self.material.truth.by_name()[name].persons
+        return persons.boxes[persons.posed]
 
     def sheet(self, cases: Sequence[Case]) -> np.ndarray:
         """Returns the published gallery: a row for each condition, a column for each picture."""
         columns = len({case.image for case in cases})
         labels = [f"{case.condition} {case.severity or ''}".strip() for case in cases]
         return contact_sheet([case.annotated for case in cases], labels, columns=columns, cell=(240, 180))
-
-    def viewer(self, cases: Sequence[Case]) -> ConditionViewer:
-        """Returns the condition viewer over `cases`."""
-        return ConditionViewer(cases)
 
 
 def worst_cases(failures: pd.DataFrame, limit: int) -> pd.DataFrame:

@@ -231,8 +231,9 @@ def run_benchmark(
 def _load_row(config: Config, workload: Workload, threads: int | None) -> tuple[dict, PosePipeline | None]:
     row = {
         "config": config.name, "models": config.models, "backend": config.backend,
-        "precision": config.precision, "pipeline": config.pipeline, "status": "skipped", "reason": "", "weights": "", "provider_used": "",
-        "threads": np.nan, "size_bytes": np.nan, "load_s": np.nan, "first_call_ms": np.nan,
+        "precision": config.precision, "device": config.device, "pipeline": config.pipeline,
+        "status": "skipped", "reason": "", "weights": "", "provider_used": "", "threads": np.nan,
+        "size_bytes": np.nan, "load_s": np.nan, "first_call_ms": np.nan,
     }  # fmt: skip
     start = time.perf_counter()
     try:
@@ -257,7 +258,8 @@ def _sample_rows(
     return [
         {
             "config": config.name, "models": config.models, "backend": config.backend,
-            "precision": config.precision, "pipeline": config.pipeline, "stage": stage,
+            "precision": config.precision, "device": config.device, "pipeline": config.pipeline,
+            "stage": stage,
             "persons": workload.persons, "block": block, "repeat": repeat, "ms": ms,
             "weights": pipeline.weights,
         }

@@ -15,8 +15,8 @@ from pose_utils.runtime.backends.base import available_cores
 
 PACKAGES = (
     "torch", "torchvision", "mmcv", "mmdet", "mmpose", "mmengine", "onnx", "onnxruntime-gpu", "onnxruntime",
-    "openvino", "ai-edge-litert", "tensorrt", "tensorrt_rtx_cu13", "opencv-python", "numpy", "pandas", "matplotlib",
-    "jupyterlab", "papermill", "nbconvert", "ipywidgets", "pycocotools",
+    "openvino", "ai-edge-litert", "tensorrt", "tensorrt_rtx_cu13", "opencv-python", "numpy", "pandas",
+    "matplotlib", "jupyterlab", "papermill", "nbconvert", "ipywidgets", "pycocotools",
 )  # fmt: skip
 
 _ISA = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8")

@@ -50,7 +50,7 @@ def mmdet_boxes(artifact: Artifact) -> Callable[[np.ndarray], tuple[np.ndarray, 
 
 
 def mmpose_keypoints(artifact: Artifact) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Returns a function from image and boxes to mmpose's keypoints (n, 17, 2), scores (n, 17); no flip test."""
+    """Returns a function from image and boxes to mmpose's keypoints (n, 17, 2) and scores; flip off."""
     from mmengine.registry import DefaultScope
     from mmpose.apis import inference_topdown
 

@@ -41,12 +41,14 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
     },
     # One row for each timed call and stage; stage "total" is the whole call.
     "latency.parquet": {
-        "config": _STR, "models": _STR, "backend": _STR, "precision": _STR, "pipeline": _STR, "stage": _STR,
+        "config": _STR, "models": _STR, "backend": _STR, "precision": _STR, "device": _STR,
+        "pipeline": _STR, "stage": _STR,
         "persons": _INT, "block": _INT, "repeat": _INT, "ms": _FLOAT, "weights": _STR,
     },
     # One row for each configuration of the benchmark, those that could not run included.
     "configs.csv": {
-        "config": _STR, "models": _STR, "backend": _STR, "precision": _STR, "pipeline": _STR, "status": _STR,
+        "config": _STR, "models": _STR, "backend": _STR, "precision": _STR, "device": _STR,
+        "pipeline": _STR, "status": _STR,
         "reason": _STR, "weights": _STR, "provider_used": _STR, "threads": _FLOAT, "size_bytes": _FLOAT,
         "load_s": _FLOAT, "first_call_ms": _FLOAT,
     },
@@ -125,8 +127,8 @@ class RunFolder:
     @classmethod
     def create(cls, info: Mapping[str, Any], path: Path | None = None) -> RunFolder:
         """Makes a run folder (by default reports/runs/<run_id>) and points reports/latest at it."""
-        run_id = new_run_id()
-        folder = Path(path) if path else paths.RUNS / run_id
+        folder = Path(path) if path else paths.RUNS / new_run_id()
+        run_id = folder.resolve().name
         record = {"run_id": run_id, "schema_version": SCHEMA_VERSION, **info}
         write_atomic(folder / "run.json", lambda target: target.write_text(json.dumps(record, indent=2)))
         if folder.parent == paths.RUNS:

@@ -1,0 +1,96 @@
+"""How much each profile does: one place for every number that trades time for certainty."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pose_utils.errors import UsageError
+from pose_utils.zoo.engines import TARGETS
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one profile runs.
+
+    Attributes:
+        rtm_models: The RTM pair that export, parity, engines and latency use where the run's own
+            models have no PyTorch architecture.
+        clip_frames: Frames of the clip in the contact sheet.
+        parity_pictures: Pictures that every back end is compared on.
+        engine_targets: GPUs that engines are built for.
+        runs, warmup, blocks: Of the benchmark, for each configuration and number of persons.
+        persons: Numbers of persons that are timed.
+        pictures: Pictures of the robustness study at most; None for all.
+        conditions: As `study.conditions.expand` takes them.
+        bootstrap: Resamples of every interval.
+    """
+
+    rtm_models: str
+    clip_frames: int
+    parity_pictures: int
+    engine_targets: tuple[str, ...]
+    runs: int
+    warmup: int
+    blocks: int
+    persons: tuple[int, ...]
+    pictures: int | None
+    conditions: tuple[str, ...]
+    bootstrap: int
+
+
+PLANS: Mapping[str, Plan] = MappingProxyType(
+    {
+        "smoke": Plan(
+            rtm_models="rtmdet-nano+rtmpose-t",
+            clip_frames=4,
+            parity_pictures=1,
+            engine_targets=("SM86",),
+            runs=4,
+            warmup=1,
+            blocks=2,
+            persons=(1, 2),
+            pictures=3,
+            conditions=("clean", "low_light_severe", "noise_heavy"),
+            bootstrap=100,
+        ),
+        "quick": Plan(
+            rtm_models="rtmdet-m+rtmpose-m",
+            clip_frames=12,
+            parity_pictures=4,
+            engine_targets=tuple(TARGETS),
+            runs=16,
+            warmup=4,
+            blocks=8,
+            persons=(1, 4),
+            pictures=75,
+            conditions=("published",),
+            bootstrap=1000,
+        ),
+        "full": Plan(
+            rtm_models="rtmdet-m+rtmpose-m",
+            clip_frames=24,
+            parity_pictures=75,
+            engine_targets=tuple(TARGETS),
+            runs=200,
+            warmup=10,
+            blocks=20,
+            persons=(1, 2, 4, 8, 16),
+            pictures=None,
+            conditions=("published",),
+            bootstrap=1000,
+        ),
+    }
+)
+"""smoke for the test suite, quick for `make report`, full for the published protocol."""
+
+
+def get_plan(profile: str) -> Plan:
+    """Returns the plan of `profile`; raises UsageError naming the nearest one otherwise."""
+    if profile in PLANS:
+        return PLANS[profile]
+    near = difflib.get_close_matches(profile, PLANS, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise UsageError(f"profile is {profile!r}{hint} Allowed: {', '.join(PLANS)}.")
