@@ -162,12 +162,12 @@ class Installer:
             "--no-cache-dir",
             "--no-build-isolation",
             "--wheel-dir",
-            str(folder / "new"),
+            str(build.parent / "made"),
             str(build),
             status=status,
             extra=settings,
         )
-        (made,) = (folder / "new").glob(f"{package}-{version}-*.whl")
+        (made,) = (build.parent / "made").glob(f"{package}-{version}-*.whl")
         wheel = made.replace(folder / made.name)
         shutil.rmtree(build.parent)
         return wheel
