@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +76,8 @@ class ConditionPictures:
 
         Args:
             name: File name of the picture.
-            condition, severity: As in metrics.csv.
+            condition: As in metrics.csv.
+            severity: As in metrics.csv.
             poses: What was found under the condition.
             clean: What was found on the clean picture.
         """
@@ -91,23 +93,23 @@ class ConditionPictures:
         )
         small, scale = _shrunk(corrupted)
         scaled = Poses(poses.keypoints * scale, poses.scores, poses.boxes * scale, poses.box_scores)
-        label = conditions.find(condition).label + (f", severity {severity}" if severity else "")
+        label = conditions.find(condition).title + (f", severity {severity}" if severity else "")
         caption = f"{label}: {len(poses)} persons found, {len(clean)} on the clean picture."
         return Case(name, condition, severity, _shrunk(image)[0], small, draw_poses(small, scaled), caption)
 
     def cases(self, limit: int) -> list[Case]:
         """Returns `limit` pictures under every condition of the run."""
+        wanted = itertools.product(self.settings(), self.names(limit))
+        return self.cases_of([(name, *setting) for setting, name in wanted])
+
+    def cases_of(self, wanted: Iterable[tuple[str, str, int]]) -> list[Case]:
+        """Returns the cases of (picture, condition, severity), in that order."""
         persons, joints = self.run.read("persons.parquet"), self.run.read("poses.parquet")
-        names = self.names(limit)
-        clean = poses_of(persons, joints, Setting("clean", 0, "detected"), names)
-        cases = []
-        for condition, severity in self.settings():
-            found = poses_of(persons, joints, Setting(condition, severity, "detected"), names)
-            cases += [
-                self.case(name, condition, severity, *both)
-                for name, *both in zip(names, found, clean, strict=True)
-            ]
-        return cases
+
+        def found(name: str, condition: str, severity: int) -> Poses:
+            return poses_of(persons, joints, Setting(condition, severity, "detected"), [name])[0]
+
+        return [self.case(*each, found(*each), found(each[0], "clean", 0)) for each in wanted]
 
     def _covered(self, name: str, clean: Poses) -> np.ndarray:
         """Boxes that person-placed occlusion was put on, chosen as the study chose them."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from pose_utils.report.latency_table import latency_summary
 from pose_utils.report.markup import escape, show_table, status_html
 from pose_utils.report.published import published_benchmark, published_robustness, published_source
+from pose_utils.study.latency import latency_summary
 
 
 @dataclass(frozen=True)

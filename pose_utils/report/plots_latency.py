@@ -11,8 +11,8 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from matplotlib.transforms import offset_copy
 
 from pose_utils import palette as colours
-from pose_utils.report.latency_table import latency_summary, name_models
 from pose_utils.report.style import current_theme, empty_figure, encoding, new_figure, write_beside
+from pose_utils.study.latency import latency_summary, name_models
 
 STAGES = ("decode", "letterbox", "detect", "nms", "crop", "pose", "keypoints")
 """Stages of a frame in the order they run; the fields of `types.StageTimes`."""

@@ -121,7 +121,7 @@ def published_latency(summary: pd.DataFrame) -> Figure:
     """Draws the eight published medians (a T4 and its host) with what this machine measured.
 
     Args:
-        summary: From `latency_table.latency_summary`; the smallest person count of each row is taken.
+        summary: From `study.latency.latency_summary`; the smallest person count of each row is taken.
     """
     theirs = published_benchmark()
     keys = ["backend", "device", "precision", "pipeline"]

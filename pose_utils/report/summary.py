@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from pose_utils.report.latency_table import bootstrap_medians, latency_summary, name_models
+from pose_utils.study.latency import latency_summary, name_models, speedups
 
 PIPELINES = ("detect+pose", "one-stage")
 """Pipelines that find and pose persons; the pose stage alone doesn't answer the question."""
@@ -76,8 +75,9 @@ def _speed(latency: pd.DataFrame | None, where: str) -> tuple[str, list[str]]:
         & (rows["models"] == best["models"]) & (rows["device"] == best["device"])
     ]  # fmt: skip
     if len(base) and base.iloc[0]["config"] != best["config"]:
-        ratio, low, high = _ratio(whole, base.iloc[0]["config"], best["config"])
-        headline += f", {ratio:.1f} times as fast as {base.iloc[0]['config']} ({low:.1f} to {high:.1f})"
+        ratios = speedups(whole, base.iloc[0]["config"]).set_index("config")
+        value, low, high = ratios.loc[best["config"], ["speedup", "speedup_low", "speedup_high"]]
+        headline += f", {value:.1f} times as fast as {base.iloc[0]['config']} ({low:.1f} to {high:.1f})"
     points = []
     close = rows[(rows["low"] <= best["high"]) & (rows["config"] != best["config"])]["config"]
     if len(close):
@@ -88,16 +88,6 @@ def _speed(latency: pd.DataFrame | None, where: str) -> tuple[str, list[str]]:
             "of its accuracy this run says nothing."
         )
     return headline + ".", points
-
-
-def _ratio(calls: pd.DataFrame, slow: str, fast: str) -> tuple[float, float, float]:
-    draws = []
-    for seed, config in enumerate((slow, fast)):
-        blocks = [part.to_numpy() for _, part in calls[calls["config"] == config].groupby("block")["ms"]]
-        draws.append((np.median(np.concatenate(blocks)), bootstrap_medians(blocks, 1000, seed)))
-    (slow_median, slow_draws), (fast_median, fast_draws) = draws
-    low, high = np.quantile(slow_draws / fast_draws, [0.025, 0.975])
-    return slow_median / fast_median, low, high
 
 
 def _accuracy(metrics: pd.DataFrame | None) -> list[str]:

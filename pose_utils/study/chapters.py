@@ -20,7 +20,7 @@ from pose_utils.study.material import Material, choose_material, find_people, pe
 from pose_utils.study.parity import run_parity
 from pose_utils.study.plan import get_plan
 from pose_utils.study.records import RunFolder
-from pose_utils.study.robustness import run_robustness
+from pose_utils.study.robustness import picture_names, run_robustness
 from pose_utils.zoo.artifacts import Artifact, find_artifact
 from pose_utils.zoo.choice import ModelChoice, choose_models
 from pose_utils.zoo.engines import build_engine, load_library
@@ -211,7 +211,7 @@ def study_conditions(
 def study_failures(run: RunFolder, profile: str) -> pd.DataFrame:
     """Classifies what the robustness study predicted and writes failures.csv."""
     material = material_of(run, profile)
-    return run_failures(run, truth=material.truth, names=[path.name for path in material.paths])
+    return run_failures(run, truth=material.truth, names=list(picture_names(material.paths)))
 
 
 def material_of(run: RunFolder, profile: str) -> Material:

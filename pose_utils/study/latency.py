@@ -6,6 +6,12 @@ import numpy as np
 import pandas as pd
 
 
+def name_models(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns `rows` with the models written behind `config` where one config ran with several models."""
+    several = rows.groupby("config")["models"].transform("nunique") > 1
+    return rows.assign(config=rows["config"].where(~several, rows["config"] + " " + rows["models"]))
+
+
 def latency_summary(
     latency: pd.DataFrame, stage: str = "total", draws: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
@@ -22,24 +28,26 @@ def latency_summary(
 
     Returns:
         One row for each config, pipeline and persons, fastest first: median_ms with low and high of its
-        95 % interval, mean_ms, p90_ms, p95_ms, p99_ms, fps, calls, models, backend, precision, weights.
+        95 % interval, mean_ms, p90_ms, p95_ms, p99_ms, fps, calls, models, backend,
+        precision, device, weights.
     """
     keys = ["config", "pipeline", "persons"]
     rows = []
-    for values, group in latency[latency["stage"] == stage].groupby(keys, sort=False):
+    for values, group in name_models(latency[latency["stage"] == stage]).groupby(keys, sort=False):
         low, high = np.quantile(bootstrap_medians(_blocks(group), draws, seed), [0.025, 0.975])
         ms = group["ms"]
         first = group.iloc[0]
         rows.append(
             dict(zip(keys, values, strict=True))
             | {"models": first["models"], "backend": first["backend"], "precision": first["precision"],
-               "weights": first["weights"], "median_ms": ms.median(), "low": float(low), "high": float(high),
+               "device": first["device"], "weights": first["weights"], "median_ms": ms.median(),
+               "low": float(low), "high": float(high),
                "mean_ms": ms.mean(), "p90_ms": ms.quantile(.9), "p95_ms": ms.quantile(.95),
                "p99_ms": ms.quantile(.99), "fps": 1000 / ms.median(), "calls": len(ms)}
         )  # fmt: skip
     columns = [
-        *keys, "models", "backend", "precision", "weights", "median_ms", "low", "high", "mean_ms", "p90_ms",
-        "p95_ms", "p99_ms", "fps", "calls",
+        *keys, "models", "backend", "precision", "device", "weights", "median_ms", "low", "high",
+        "mean_ms", "p90_ms", "p95_ms", "p99_ms", "fps", "calls",
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns).sort_values("median_ms", ignore_index=True)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
+import pandas as pd
 
 from pose_utils.errors import AssetError, Unavailable
 from pose_utils.runtime import geometry
@@ -40,7 +41,9 @@ class Walkthrough:
     simcc_model: str
 
 
-def walk_through(pipeline: PosePipeline, image: np.ndarray, simcc: str, joint: str = "left_elbow") -> Walkthrough:
+def walk_through(
+    pipeline: PosePipeline, image: np.ndarray, simcc: str, joint: str = "left_elbow"
+) -> Walkthrough:
     """Runs `pipeline` on one picture and keeps what every stage made.
 
     Where the pipeline's pose model is no SimCC model, the vectors come from `simcc` on the same crop, with
@@ -74,6 +77,12 @@ def walk_through(pipeline: PosePipeline, image: np.ndarray, simcc: str, joint: s
         image, canvas, crops, poses, times, joint, vectors[0][0, index], vectors[1][0, index],
         f"{spec.name}, {weights} weights",
     )  # fmt: skip
+
+
+def stage_table(stages: Walkthrough) -> pd.DataFrame:
+    """Returns one row for each stage that ran: stage and milliseconds, the total last."""
+    rows = [(name, value) for name, value in asdict(stages.times).items() if value > 0]
+    return pd.DataFrame([*rows, ("total", stages.times.total)], columns=["stage", "milliseconds"])
 
 
 def _simcc_vectors(spec: ModelSpec, crops: np.ndarray) -> tuple[list[np.ndarray], str]:

@@ -141,7 +141,7 @@ def get_spec(name: str) -> ModelSpec:
         return SPECS[name]
     except KeyError:
         near = difflib.get_close_matches(name, SPECS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         raise UsageError(f"there is no model {name!r}{hint} Known: {', '.join(SPECS)}.") from None
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from pose_utils import palette
 from pose_utils.report import plots, style
-from pose_utils.report.latency_table import latency_summary
 from pose_utils.report.published import published_benchmark, published_robustness
+from pose_utils.study.latency import latency_summary
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ def backend_class(name: str) -> type[Backend]:
     """
     if name not in _CLASSES:
         near = difflib.get_close_matches(name, BACKENDS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         raise UsageError(f"there is no back end {name!r}{hint} Known: {', '.join(BACKENDS)}.")
     module, _, class_name = _CLASSES[name].partition(":")
     try:
@@ -76,4 +76,7 @@ def open_backend(
     artifact = model if isinstance(model, Artifact) else find_artifact(model, backend.format, weights)
     if artifact.format != backend.format:
         raise Unavailable(f"{name} reads {backend.format} files; {artifact.name} is {artifact.format}")
-    return backend(artifact, precision, device, threads)
+    try:
+        return backend(artifact, precision, device, threads)
+    except ImportError as error:
+        raise Unavailable(f"{name}: its library is not installed ({error})") from error

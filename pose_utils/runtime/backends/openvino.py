@@ -30,16 +30,20 @@ class OpenVinoBackend(Backend):
             raise self.refuse(
                 "this CPU has no BF16 instructions (AVX512_BF16 or AMX); OpenVINO would use FP32"
             )
-        model = core.read_model(artifact.path)
         width, height = artifact.spec.input_size
-        if artifact.spec.kind == "detector":
-            model.reshape([1, 3, height, width])
         config = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": self.threads,
             "INFERENCE_PRECISION_HINT": types[precision],
         }
-        compiled = core.compile_model(model, "CPU", config)
+        try:
+            model = core.read_model(artifact.path)
+            if artifact.spec.kind == "detector":
+                model.reshape([1, 3, height, width])
+            compiled = core.compile_model(model, "CPU", config)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise self.refuse(f"{artifact.name} cannot be compiled: {reason}") from error
         used = compiled.get_property("INFERENCE_PRECISION_HINT")
         if used != types[precision]:
             raise self.refuse(f"OpenVINO chose {used.get_type_name()} instead")

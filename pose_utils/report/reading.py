@@ -1,0 +1,120 @@
+"""The sentence and the table that go with each figure, computed from the records."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from pose_utils.study.records import RunFolder
+
+RANDOM = "seeded random weights of the exact architecture: right for latency and numerics, not for poses"
+
+
+def parity_sentence(parity: pd.DataFrame) -> str:
+    """Says how many comparisons stay within their tolerance and names those that do not."""
+    done = parity[parity["status"] == "ok"]
+    if done.empty:
+        return "Nothing could be compared on this machine."
+    failed = done[done["passed"] == "no"]
+    text = f"{len(done) - len(failed)} of {len(done)} comparisons stay within their tolerance."
+    if len(failed):
+        names = [
+            f"{row.model} on {row.backend} {row.precision} ({row.weights} weights)"
+            for row in failed.itertuples()
+        ]
+        text += f" Outside it: {'; '.join(names)}."
+    return text
+
+
+def engine_table(engines: pd.DataFrame) -> pd.DataFrame:
+    """Adds size_mb to the rows of the engine build."""
+    return engines.assign(size_mb=engines["size_bytes"] / 1e6)
+
+
+def engine_sentence(engines: pd.DataFrame) -> str:
+    """Says how many engines were built, how long one took, and why others were not."""
+    built = engines[engines["status"] == "ok"]
+    fresh = built.loc[built["build_s"] > 0, "build_s"]
+    text = f"{len(built)} of {len(engines)} engines exist"
+    text += (
+        f"; a build took {fresh.median():.1f} s (median of {len(fresh)})."
+        if len(fresh)
+        else ", all from the cache."
+    )
+    if (built["weights"] == "random").any():
+        text += " Their weights are random: " + RANDOM.partition(": ")[2] + "."
+    return text
+
+
+def weights_sentence(run: RunFolder) -> str:
+    """Says what weights the timed configurations ran with."""
+    configs = run.read("configs.csv")
+    random = configs.loc[configs["weights"] == "random", "models"].unique()
+    if len(random):
+        return f"{', '.join(random)} ran with {RANDOM}."
+    return "Every configuration ran with trained weights."
+
+
+def attribution_sentence(metrics: pd.DataFrame) -> str:
+    """Says which condition costs most; with ground truth, how AP falls with detected and true boxes."""
+    rows = metrics[(metrics["metric"] == "keypoint_ap") & (metrics["condition"] != "corrupted")]
+    truth = rows[rows["boxes"] == "truth"].set_index("condition")["value"]
+    detected = rows[rows["boxes"] == "detected"].set_index("condition")["value"]
+    if "clean" not in detected:
+        kept = metrics[(metrics["metric"] == "persons_kept") & (metrics["condition"] != "corrupted")]
+        if kept.empty:
+            return "Accuracy was not measured in this run."
+        worst = kept.loc[kept["value"].idxmin()]
+        return (
+            "These pictures have no ground truth: predictions are compared with those on the clean picture. "
+            f"{_words(worst['condition'])} loses most persons: {worst['value']:.0%} are still found "
+            f"(95 % interval {worst['low']:.0%} to {worst['high']:.0%}, {worst['n']} pictures)."
+        )
+    worst = detected.idxmin()
+    text = (
+        f"{_words(worst)} costs most: keypoint AP falls from {detected['clean']:.3f} to {detected[worst]:.3f}"
+    )
+    if worst in truth:
+        text += (
+            f", and with true boxes from {truth['clean']:.3f} to {truth[worst]:.3f}: what true boxes do not "
+        )
+        text += "bring back is the pose model's loss"
+    return text + "."
+
+
+def metric_table(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Returns the figures worth a table: one row for each condition, severity, boxes and metric."""
+    shown = (
+        "keypoint_ap", "keypoint_ar", "person_ap", "person_recall", "pck", "consistency", "persons_kept",
+        "detection_rate", "mean_confidence", "mpc", "rpc",
+    )  # fmt: skip
+    columns = ["condition", "severity", "boxes", "metric", "value", "low", "high", "n", "reference"]
+    return metrics.loc[metrics["metric"].isin(shown), columns].reset_index(drop=True)
+
+
+def failure_sentence(losses: pd.DataFrame, origin: str) -> str:
+    """Names the category that takes most persons over all corrupted conditions."""
+    rows = losses[
+        (losses["group"] == "category") & (losses["condition"] != "clean") & (losses["value"] != "found")
+    ]
+    if rows.empty or not rows["lost"].sum():
+        return f"Nobody was lost under any condition ({origin})."
+    totals = rows.groupby("value")["lost"].sum().sort_values(ascending=False)
+    everybody = losses[(losses["group"] == "category") & (losses["condition"] != "clean")]
+    persons = everybody.groupby(["models", "condition", "severity"])["persons"].first().sum()
+    return (
+        f"Over all corrupted conditions {totals.sum()} of {persons} persons were lost; most of them, "
+        f"{totals.iloc[0]}, to the category {totals.index[0]!r} "
+        f"({origin}, each counted under each condition)."
+    )
+
+
+def loss_table(losses: pd.DataFrame, group: str) -> pd.DataFrame:
+    """Returns what was lost by size or joint, all corrupted conditions together, worst first."""
+    rows = losses[(losses["group"] == group) & (losses["condition"] != "clean")]
+    table = rows.groupby("value", as_index=False)[["persons", "lost"]].sum()
+    table["share"] = table["lost"] / table["persons"]
+    return table.sort_values("share", ascending=False, ignore_index=True).rename(columns={"value": group})
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
