@@ -9,7 +9,8 @@ from pose_utils.paths import ROOT
 
 PACKAGE = ROOT / "pose_utils"
 FLOORS = {"ground": 0, "zoo": 1, "runtime": 2, "study": 3, "report": 4, "top": 5}
-ON_TOP = {"cli", "options", "__main__", "__init__"}  # the package's own __init__ may offer names of every room
+# The package's own __init__ may offer names of every room.
+ON_TOP = {"cli", "options", "__main__", "__init__"}
 
 
 def floor_of(module: str) -> str:
