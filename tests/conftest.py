@@ -1,0 +1,30 @@
+"""One cache of its own for the whole session: nothing of the user's is read, and exports are made once."""
+
+import os
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def session_cache(tmp_path_factory):
+    """The folder that stands for the user's cache; the workers of pytest-xdist share it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "pose-cache"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def isolated_cache(session_cache):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POSE_CACHE_DIR", str(session_cache))
+        yield session_cache
+
+
+@pytest.fixture(scope="session")
+def smooth_picture():
+    """uint8 (240, 320, 3): smooth waves, so that a shift of a fraction of a pixel changes little."""
+    y, x = np.mgrid[:240, :320]
+    planes = [np.sin(x / 17 + phase) * np.cos(y / 23 - phase) for phase in (0.0, 1.0, 2.0)]
+    return (127 + 120 * np.stack(planes, axis=2)).astype(np.uint8)
