@@ -31,17 +31,18 @@ def complaint(name: str, title: str, messages: list[str]) -> Section:
 
 
 def environment(info: Mapping[str, Any]) -> list[Section]:
-    """Shows run.json; long entries, such as digests, are folded."""
+    """Shows run.json; digests, package versions and long entries are folded."""
     if not info:
         return []
     rows = [{"what": key, "value": value} for key, value in _flat(info) if key != "schema_version"]
-    long = [
-        row for row in rows if len(row["value"]) > 90 or "sha256" in row["what"] or "digest" in row["what"]
-    ]
+    folded = ("sha256", "digest", "packages")
+    long = [row for row in rows if len(row["value"]) > 90 or any(word in row["what"] for word in folded)]
     short = [row for row in rows if row not in long]
     body = show_table(pd.DataFrame(short, columns=["what", "value"]), "What this run ran on and with").html
     if long:
-        table = show_table(pd.DataFrame(long), "Long entries, such as the digests of weights").html
+        table = show_table(
+            pd.DataFrame(long), "Long entries, such as the digests of weights and the versions of packages"
+        ).html
         body += f"<details><summary>{len(long)} more entries</summary>{table}</details>"
     return [Section("environment", "Environment", body)]
 

@@ -9,6 +9,18 @@ from pose_utils.study.records import RunFolder
 RANDOM = "seeded random weights of the exact architecture: right for latency and numerics, not for poses"
 
 
+def opened_table(backends: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of backends.csv that opened."""
+    return backends[backends["status"] == "ok"].reset_index(drop=True)
+
+
+def reason_table(rows: pd.DataFrame, what: str) -> pd.DataFrame:
+    """Returns why rows of a table did not run: each reason once, with the entries of `what` that it holds for."""
+    lost = rows[rows["status"] != "ok"]
+    grouped = lost.groupby(["status", "reason"], sort=False)[what]
+    return grouped.agg(lambda names: ", ".join(dict.fromkeys(names))).reset_index()
+
+
 def parity_sentence(parity: pd.DataFrame) -> str:
     """Says how many comparisons stay within their tolerance and names those that do not."""
     done = parity[parity["status"] == "ok"]

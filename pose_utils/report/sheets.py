@@ -46,9 +46,24 @@ def contact_sheet(
         if labels:
             place = (left + 2, top + height + 16)
             cv2.putText(
-                sheet, labels[index], place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, bgr(DARK_INK), 1, cv2.LINE_AA
+                sheet,
+                _fitted(labels[index], width),
+                place,
+                cv2.FONT_HERSHEY_SIMPLEX,
+                0.45,
+                bgr(DARK_INK),
+                1,
+                cv2.LINE_AA,
             )
     return sheet
+
+
+def _fitted(label: str, width: int) -> str:
+    """Cuts the middle out of a label that is wider than its cell (9 px a letter in this font)."""
+    letters = max(4, width // 9)
+    if len(label) <= letters:
+        return label
+    return f"{label[: letters // 2 - 1]}..{label[-(letters - letters // 2 - 1) :]}"
 
 
 def _place(cell: np.ndarray, picture: np.ndarray) -> None:
