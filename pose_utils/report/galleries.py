@@ -57,13 +57,13 @@ class ConditionPictures:
     seed: int
 
     def names(self, limit: int) -> list[str]:
-        """Returns the pictures with most persons on the clean prediction, `limit` at most."""
+        """Returns pictures in which somebody was found, `limit` at most, spread over the whole set."""
         persons = self.run.read("persons.parquet")
         clean = persons[(persons["condition"] == "clean") & (persons["boxes"] == "detected")]
-        counts = (
-            clean["image"].value_counts().reindex([path.name for path in self.material.paths], fill_value=0)
-        )
-        return counts.sort_values(ascending=False, kind="stable").index[:limit].tolist()
+        found = set(clean["image"])
+        peopled = [path.name for path in self.material.paths if path.name in found]
+        spread = np.linspace(0, len(peopled) - 1, min(limit, len(peopled))).round().astype(int)
+        return [peopled[index] for index in spread]
 
     def settings(self) -> list[tuple[str, int]]:
         """Returns every (condition, severity) of the run, in the order it ran."""

@@ -15,7 +15,7 @@ def opened_table(backends: pd.DataFrame) -> pd.DataFrame:
 
 
 def reason_table(rows: pd.DataFrame, what: str) -> pd.DataFrame:
-    """Returns why rows of a table did not run: each reason once, with the entries of `what` that it holds for."""
+    """Returns why rows did not run: each reason once, with the entries of column `what` it holds for."""
     lost = rows[rows["status"] != "ok"]
     grouped = lost.groupby(["status", "reason"], sort=False)[what]
     return grouped.agg(lambda names: ", ".join(dict.fromkeys(names))).reset_index()
