@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from pose_utils.errors import InputError
 from pose_utils.runtime.drawing import draw_poses
-from pose_utils.runtime.media import Source
+from pose_utils.runtime.media import PICTURE_SUFFIXES, Source
 from pose_utils.runtime.pipeline import PosePipeline
 
 RESULTS_FILE = "results.json"
@@ -163,7 +163,9 @@ class _UniqueNames:
         self._used: set[str] = set()
 
     def picture(self, name: str) -> str:
-        stem = re.sub(r"[^\w.-]", "_", Path(name).stem, flags=re.ASCII)[:80].lstrip(".") or "picture"
+        # A frame's name has no suffix to cut off, although the name of its video may hold dots.
+        stem = Path(name).stem if Path(name).suffix.lower() in PICTURE_SUFFIXES else name
+        stem = re.sub(r"[^\w.-]", "_", stem, flags=re.ASCII)[-80:].lstrip(".") or "picture"
         candidate, count = f"{stem}.jpg", 1
         while candidate.lower() in self._used:
             count += 1

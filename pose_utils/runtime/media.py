@@ -69,6 +69,7 @@ def _from_pillow(picture: Image.Image) -> np.ndarray:
     upright = ImageOps.exif_transpose(picture)
     if upright.mode.startswith("I") or upright.mode == "F":
         values = np.asarray(upright, dtype="float64")
+        values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
         top = 65535.0 if upright.mode.startswith("I") else max(float(values.max(initial=0)), 1.0)
         grey = np.clip(values / top * 255, 0, 255).round().astype(np.uint8)
         return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
@@ -155,10 +156,10 @@ def open_source(source: str | Path) -> Source:
         InputError: There is nothing, or nothing that could be a picture or video.
     """
     text = str(source)
-    if text.isdigit() or "://" in text:
+    path = Path(text)
+    if "://" in text or (text.isdecimal() and not path.exists()):
         _open_capture(text).release()
         return Source(text, "camera")
-    path = Path(text)
     if path.is_dir():
         paths = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in PICTURE_SUFFIXES)
         if not paths:
@@ -183,9 +184,9 @@ def _open_file(path: Path) -> Source:
 
 
 def _open_capture(location: str) -> cv2.VideoCapture:
-    capture = cv2.VideoCapture(int(location)) if location.isdigit() else cv2.VideoCapture(location)
+    capture = cv2.VideoCapture(int(location)) if location.isdecimal() else cv2.VideoCapture(location)
     if not capture.isOpened():
-        kind = "camera" if location.isdigit() else "video or stream"
+        kind = "camera" if location.isdecimal() else "video or stream"
         raise InputError(
             f"the {kind} {location} cannot be opened: it is missing, damaged, or its codec is unknown"
         )
