@@ -1,6 +1,7 @@
 """One cache of its own for the whole session: nothing of the user's is read, and exports are made once."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -28,3 +29,18 @@ def smooth_picture():
     y, x = np.mgrid[:240, :320]
     planes = [np.sin(x / 17 + phase) * np.cos(y / 23 - phase) for phase in (0.0, 1.0, 2.0)]
     return (127 + 120 * np.stack(planes, axis=2)).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A headless Chromium that would touch no network of its own accord."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium on this machine")
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+             "--disable-sync", "--no-first-run", "--disable-dev-shm-usage"]  # fmt: skip
+    with sync.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, args=flags)
+        yield browser
+        browser.close()

@@ -27,7 +27,6 @@ PROFILES = ("smoke", "quick", "full")
 
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "00_setup": (),
-    "03_tensorrt_build": ("00_setup", "02_onnx_export"),
     "06_failure_analysis": ("00_setup", "05_robustness"),
 }
 """Whose records a notebook reads; one that is not listed needs only 00_setup."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 from pathlib import Path
 
 import cv2
@@ -116,18 +115,3 @@ def run_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def page_path(run_folder):
     return build_page(run_folder)
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """A headless Chromium that would touch no network of its own accord."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on this machine")
-    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-             "--disable-sync", "--no-first-run", "--disable-dev-shm-usage"]  # fmt: skip
-    with sync.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=path, args=flags)
-        yield browser
-        browser.close()
