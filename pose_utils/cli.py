@@ -82,6 +82,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
+    from pose_utils.study.records import write_atomic
     from pose_utils.study.sessions import bench
 
     run, table = bench(
@@ -94,7 +95,7 @@ def _bench(options: argparse.Namespace) -> int:
         options.images,
     )
     if options.json:
-        options.json.write_text(table.to_json(orient="records", indent=1))
+        write_atomic(options.json, lambda path: path.write_text(table.to_json(orient="records", indent=1)))
     print(table.to_string(index=False, float_format="{:.2f}".format))
     print(f"records: {run.path}")
     return OK if (table["status"] == "ok").any() else NOTHING_DONE

@@ -83,9 +83,9 @@ def _own_files(models: str) -> list:
     stages = []
     for part in models.split("+"):
         path, _, codec = part.strip().rpartition(":")
-        if not path.endswith(".onnx"):
+        if ".onnx" not in part:
             stages.append(get_spec(part.strip()))
-        elif codec not in _TEMPLATES:
+        elif codec not in _TEMPLATES or not path.endswith(".onnx"):
             raise UsageError(f"{part!r}: name the codec after the file; allowed: {', '.join(_TEMPLATES)}")
         else:
             stages.append(from_file(path, codec, get_spec(_TEMPLATES[codec])))

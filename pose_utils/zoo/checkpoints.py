@@ -97,7 +97,7 @@ def read_state_dict(checkpoint: Path) -> dict[str, torch.Tensor]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise AssetError(f"{checkpoint} is no checkpoint that can be loaded safely: {reason}") from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise AssetError(f"{checkpoint} holds no state_dict of tensors")
     return state
 
@@ -121,9 +121,22 @@ def _harmless_globals() -> list:
     import numpy as np
     from mmengine.logging.history_buffer import HistoryBuffer
 
+    def history_method(owner: object, name: str) -> object:
+        # A pickled HistoryBuffer refers to its own statistics through getattr; nothing else may.
+        if owner is not HistoryBuffer or name not in ("min", "max", "current", "mean"):
+            raise pickle.UnpicklingError(f"getattr of {name!r} is not allowed")
+        return getattr(HistoryBuffer, name)
+
     multiarray = importlib.import_module("numpy._core.multiarray")
-    dtypes = [type(np.dtype(kind)) for kind in ("float32", "float64", "int64", "int32", "bool")]
-    return [multiarray._reconstruct, multiarray.scalar, np.ndarray, np.dtype, HistoryBuffer, *dtypes]
+    dtypes = [type(np.dtype(kind)) for kind in ("float16", "float32", "float64", "int64", "int32", "uint8", "bool")]
+    functions = [
+        # The released files were written with NumPy 1, which called this module by its old name.
+        (getattr(multiarray, name), f"numpy.{core}.multiarray.{name}")
+        for name in ("_reconstruct", "scalar")
+        for core in ("core", "_core")
+    ]
+    lookups = [(history_method, f"{module}.getattr") for module in ("__builtin__", "builtins")]
+    return [*functions, *lookups, np.ndarray, np.dtype, HistoryBuffer, *dtypes]
 
 
 def _dataset_meta(spec: ModelSpec) -> dict:
