@@ -103,7 +103,13 @@ def file_sizes(backends: pd.DataFrame) -> Figure:
     rows = backends[(backends["status"] == "ok") & backends["size_bytes"].gt(0)]
     if rows.empty:
         return empty_figure("No file was written in this run.")
-    rows = rows.assign(name=rows[["model", "backend", "precision"]].agg(" · ".join, axis=1))[::-1]
+    # The device tells engines apart that were built for several GPUs; elsewhere it only makes labels long.
+    parts = (
+        ["model", "precision", "device"]
+        if rows["backend"].nunique() == 1
+        else ["model", "backend", "precision"]
+    )
+    rows = rows.assign(name=rows[parts].agg(" · ".join, axis=1))[::-1]
     figure, (axes,) = new_figure(0.9 + 0.32 * len(rows))
     marks = encoding(backends["precision"])
     for position, row in enumerate(rows.itertuples()):
