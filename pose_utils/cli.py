@@ -67,7 +67,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     progress = sys.stderr.isatty()
     result = asdict(evaluate(pipeline, options.images, options.annotations, options.boxes, progress))
     if options.json:
-        print(json.dumps(result))
+        # JSON has no NaN: a figure that nobody's presence defines is null.
+        print(json.dumps({name: None if value != value else value for name, value in result.items()}))
     else:
         print("\n".join(f"{name:12} {value}" for name, value in result.items()))
     return OK

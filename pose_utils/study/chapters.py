@@ -87,27 +87,24 @@ def check_backends(run: RunFolder) -> pd.DataFrame:
     return run.write("backends.csv", rows)
 
 
-def weight_table(run: RunFolder) -> pd.DataFrame:
-    """Returns one row for each model of the run: where its weights come from, and their digest."""
+def record_weights(run: RunFolder) -> pd.DataFrame:
+    """Finds the weights of every model of the run and writes their digests into run.json.
+
+    Returns:
+        One row for each model: weights (trained, random or missing), sha256, file.
+    """
     info = run.info()
     rows = []
     for name in dict.fromkeys([*info["models"].split("+"), *info["rtm_models"].split("+")]):
         spec = get_spec(name)
+        row = {"model": name, "weights": "missing", "sha256": "", "file": ""}
         try:
             artifact = find_artifact(spec, _native(spec))
+            row |= {"weights": artifact.weights, "sha256": artifact.digest, "file": artifact.name}
         except (AssetError, Unavailable) as error:
-            rows.append(
-                {"model": name, "weights": "missing", "digest": "", "file": str(error).splitlines()[0]}
-            )
-            continue
-        rows.append(
-            {
-                "model": name,
-                "weights": artifact.weights,
-                "digest": artifact.digest[:16],
-                "file": artifact.name,
-            }
-        )
+            row["file"] = str(error).splitlines()[0]
+        rows.append(row)
+    run.update_info(weights={row["model"]: row for row in rows})
     return pd.DataFrame(rows)
 
 
