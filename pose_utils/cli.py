@@ -21,6 +21,9 @@ OK, NOTHING_DONE, INTERRUPTED = 0, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; users see one line instead of a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # file names may hold bytes that are no text
     options = build_parser().parse_args(arguments)
     try:
         return _HANDLERS[options.command](options)

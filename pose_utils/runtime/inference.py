@@ -175,8 +175,8 @@ class _UniqueNames:
 
 
 def _save_picture(path: Path, image: np.ndarray) -> None:
-    if not cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, 90]):
-        raise InputError(f"{path} cannot be written; is the disk full?")
+    # Not cv2.imwrite: it ends the whole process on a name that is not valid UTF-8.
+    path.write_bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
 
 
 class _VideoWriter:

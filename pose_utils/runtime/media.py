@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import glob
+import io
+import os
+import stat
+import struct
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +18,33 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pose_utils.errors import InputError
+from pose_utils.runtime.stream import is_camera, open_capture
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
+"""What a file may be, whatever its name says. Others stay out: Pillow hands EPS to an outside program."""
 MAX_PIXELS = 100_000_000
-"""Larger pictures are refused: decoded and letterboxed they would take over 1 GB."""
+"""Larger pictures are refused: reading one of this size takes up to 2 GB for a moment, 300 MB after."""
+MAX_BYTES = 1_000_000_000
+"""Larger picture files are refused before they are read."""
+MAX_FPS = 1000.0
+MAX_DAMAGED = 1000
+"""Damaged frames of a video that are passed over before the rest is given up."""
+
+_DECODING_ERRORS = (
+    OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, OverflowError, struct.error,
+    zlib.error, cv2.error,
+)  # fmt: skip
+"""What Pillow's decoders are known to raise on damaged files, beside OpenCV's own."""
+
+
+def printable_name(name: str) -> str:
+    """Returns a file's name as valid text: bytes that are no UTF-8 are spelt out, everything else stays.
+
+    Python keeps such bytes as lone surrogates, which tables, JSON readers and terminals refuse.
+    """
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -30,21 +57,14 @@ def read_image(path: str | Path) -> np.ndarray:
         InputError: Missing, empty, truncated, too large, or no picture.
     """
     path = Path(path)
+    content = _content(path)
     try:
-        with path.open("rb") as stream:
-            content = stream.read()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    if not content:
-        raise InputError(f"{path} is empty")
-    try:
-        with Image.open(path) as picture:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
             width, height = picture.size
             if width * height > MAX_PIXELS:
                 raise InputError(f"{path} has {width}x{height} pixels; at most {MAX_PIXELS:,} are read")
-            mode = picture.mode
             # OpenCV's decoder is the one that mmdet and mmpose were evaluated with.
-            if mode in ("RGB", "L") and picture.format in ("JPEG", "PNG", "BMP"):
+            if picture.mode in ("RGB", "L") and picture.format in ("JPEG", "MPO", "PNG", "BMP"):
                 picture.verify()
                 return _decode(content, path)
             return _from_pillow(picture)
@@ -52,10 +72,35 @@ def read_image(path: str | Path) -> np.ndarray:
         raise
     except UnidentifiedImageError:
         raise InputError(f"{path} is no picture that can be read") from None
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{path} is too large: {error}") from None
-    except (OSError, SyntaxError, ValueError, EOFError, cv2.error) as error:
+    except Image.DecompressionBombError:
+        raise InputError(f"{path} has too many pixels; at most {MAX_PIXELS:,} are read") from None
+    except MemoryError:
+        raise InputError(f"{path} does not fit into the memory that is free") from None
+    except _DECODING_ERRORS as error:
         raise InputError(f"{path} is damaged: {error}") from error
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with open(path, "rb", opener=_open_at_once) as stream:
+            facts = os.fstat(stream.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise InputError(f"{path} cannot be read: it is no regular file")
+            if facts.st_size > MAX_BYTES:
+                raise InputError(f"{path} has {facts.st_size:,} bytes; at most {MAX_BYTES:,} are read")
+            content = stream.read()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:  # a name with a zero byte
+        raise InputError(f"{str(path)!r} cannot be read: {error}") from error
+    if not content:
+        raise InputError(f"{path} is empty")
+    return content
+
+
+def _open_at_once(name: str, flags: int) -> int:
+    # A pipe called x.jpg would make a plain open wait for somebody to write into it.
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _decode(content: bytes, path: Path) -> np.ndarray:
@@ -66,14 +111,25 @@ def _decode(content: bytes, path: Path) -> np.ndarray:
 
 
 def _from_pillow(picture: Image.Image) -> np.ndarray:
-    upright = ImageOps.exif_transpose(picture)
-    if upright.mode.startswith("I") or upright.mode == "F":
-        values = np.asarray(upright, dtype="float64")
-        values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
-        top = 65535.0 if upright.mode.startswith("I") else max(float(values.max(initial=0)), 1.0)
-        grey = np.clip(values / top * 255, 0, 255).round().astype(np.uint8)
-        return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
-    return cv2.cvtColor(np.asarray(upright.convert("RGB")), cv2.COLOR_RGB2BGR)
+    ImageOps.exif_transpose(picture, in_place=True)
+    if picture.mode.startswith("I") or picture.mode == "F":
+        top = 65535.0 if picture.mode.startswith("I") else None
+        return cv2.cvtColor(_to_eight_bits(np.asarray(picture), top), cv2.COLOR_GRAY2BGR)
+    pixels = np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+    return cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+
+
+def _to_eight_bits(values: np.ndarray, top: float | None) -> np.ndarray:
+    """Scales 0..top to 0..255; with None, top is the largest value, at least 1. NaN and infinity become 0."""
+    if top is None:
+        finite = np.where(np.isfinite(values), values, 0)
+        top = max(float(finite.max(initial=0)), 1.0)
+    grey = np.empty(values.shape, np.uint8)
+    # Row by row in bands: in floating point at once, the largest pictures would take gigabytes.
+    for start in range(0, len(values), 256):
+        band = np.nan_to_num(values[start : start + 256].astype("float64"), posinf=0.0, neginf=0.0)
+        grey[start : start + 256] = np.clip(band / top * 255, 0, 255).round()
+    return grey
 
 
 @dataclass(frozen=True)
@@ -123,30 +179,50 @@ class Source:
             try:
                 image = read_image(path)
             except InputError as error:
-                self.skipped.append((path.name, str(error)))
+                self.skipped.append((printable_name(path.name), printable_name(str(error))))
                 continue
-            yield Frame(path.name, image, index, (time.perf_counter() - start) * 1000)
+            yield Frame(printable_name(path.name), image, index, (time.perf_counter() - start) * 1000)
 
     def _video(self) -> Iterator[Frame]:
-        capture = _open_capture(self.location)
-        stem = Path(self.location).stem if self.kind == "video" else f"camera-{self.location}"
-        index = 0
+        capture = open_capture(self.location)
+        index = lost = 0
         try:
             while True:
                 start = time.perf_counter()
                 ok, image = capture.read()
-                if not ok:
+                if ok:
+                    spent = (time.perf_counter() - start) * 1000
+                    yield Frame(self.frame_name(index), as_bgr(image), index, spent)
+                    index += 1
+                elif self.kind == "video" and lost < MAX_DAMAGED and index + lost < (self.length or 0):
+                    lost += 1  # OpenCV stops at a damaged frame, but goes on when asked again.
+                else:
                     break
-                if image.ndim == 2:
-                    image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-                yield Frame(f"{stem}#{index:06d}", image, index, (time.perf_counter() - start) * 1000)
-                index += 1
         finally:
             capture.release()
-        if index == 0:
-            self.skipped.append((self.location, "no frame could be decoded"))
-        elif self.length and index < self.length:
-            self.skipped.append((self.location, f"ends after {index} of {self.length} frames"))
+        self.note_end(index)
+
+    def frame_name(self, index: int) -> str:
+        """Returns the name of frame `index` of a video or camera."""
+        path = Path(self.location)
+        if self.kind == "video":
+            return f"{printable_name(path.stem)}#{index:06d}"
+        return f"camera-{_without_password(self.location)}#{index:06d}"
+
+    def note_end(self, frames: int) -> None:
+        """Lists in `skipped` that a video or camera ended early, after `frames` frames, if it did."""
+        name = printable_name(_without_password(self.location))
+        if frames == 0:
+            self.skipped.append((name, "no frame could be decoded"))
+        elif self.kind == "camera":
+            self.skipped.append((name, f"gave no more frames after {frames}"))
+        elif self.length and frames < self.length:
+            self.skipped.append((name, f"ends after {frames} of {self.length} frames, or others are damaged"))
+
+
+def as_bgr(image: np.ndarray) -> np.ndarray:
+    """Returns a captured frame as uint8 (h, w, 3) BGR; some cameras give grey ones."""
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 or image.shape[2] == 1 else image
 
 
 def open_source(source: str | Path) -> Source:
@@ -157,15 +233,20 @@ def open_source(source: str | Path) -> Source:
     """
     text = str(source)
     path = Path(text)
-    if "://" in text or (text.isdecimal() and not path.exists()):
-        _open_capture(text).release()
+    if "\0" in text:
+        raise InputError(f"{text!r} is no name of a file")
+    if "://" in text or (is_camera(text) and not os.path.exists(text)):
+        open_capture(text).release()
         return Source(text, "camera")
-    if path.is_dir():
-        paths = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in PICTURE_SUFFIXES)
+    if os.path.isdir(text):
+        try:
+            paths = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in PICTURE_SUFFIXES)
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
         if not paths:
             raise InputError(f"{path} holds no picture ({', '.join(PICTURE_SUFFIXES)})")
         return Source(text, "pictures", paths, length=len(paths))
-    if path.exists():
+    if os.path.lexists(text):
         return _open_file(path)
     matches = sorted(Path(match) for match in glob.glob(text))
     if matches:
@@ -176,18 +257,20 @@ def open_source(source: str | Path) -> Source:
 def _open_file(path: Path) -> Source:
     if path.suffix.lower() not in VIDEO_SUFFIXES:
         return Source(str(path), "pictures", [path], length=1)
-    capture = _open_capture(str(path))
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    capture = open_capture(str(path))
+    fps, frames = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
     capture.release()
-    return Source(str(path), "video", fps=fps if fps > 0 else 0.0, length=frames if frames > 0 else None)
+    # A header without duration gives nonsense here: negative, infinite, or thousands of frames a second.
+    return Source(
+        str(path),
+        "video",
+        fps=fps if 0 < fps <= MAX_FPS else 0.0,
+        length=int(frames) if 0 < frames < 2**31 else None,
+    )
 
 
-def _open_capture(location: str) -> cv2.VideoCapture:
-    capture = cv2.VideoCapture(int(location)) if location.isdecimal() else cv2.VideoCapture(location)
-    if not capture.isOpened():
-        kind = "camera" if location.isdecimal() else "video or stream"
-        raise InputError(
-            f"the {kind} {location} cannot be opened: it is missing, damaged, or its codec is unknown"
-        )
-    return capture
+def _without_password(location: str) -> str:
+    """Returns an address without the name and password in it: results are passed on."""
+    scheme, mark, rest = location.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}" if mark else location

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pose_utils.errors import InputError
+from pose_utils.runtime.media import printable_name
 from pose_utils.types import NUM_KEYPOINTS
 
 
@@ -82,7 +84,7 @@ class GroundTruth:
 
     def by_name(self) -> dict[str, TruthImage]:
         """Returns file name without folders -> image."""
-        return {Path(image.file_name).name: image for image in self.images}
+        return {printable_name(Path(image.file_name).name): image for image in self.images}
 
     def restricted(self, ids: Iterable[int | str]) -> GroundTruth:
         """Returns the same truth for only the images whose id is in `ids`."""
@@ -170,12 +172,15 @@ def _field(entry: Any, name: str, kinds: tuple[type, ...], where: str) -> Any:
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         wanted = " or ".join(kind.__name__ for kind in kinds)
         raise InputError(f"{where}: {name} must be {wanted}, got {value!r:.60}")
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise InputError(f"{where}: {name} is out of range, got {value!r:.60}")
     return value
 
 
 def _numbers(entry: dict, name: str, count: int, where: str) -> list[float]:
     values = _field(entry, name, (list,), where)
-    if len(values) != count or not all(type(value) in (int, float) for value in values):
+    numbers = all(type(value) is float or (type(value) is int and abs(value) < 2**63) for value in values)
+    if len(values) != count or not numbers:
         raise InputError(f"{where}: {name} must be a list of {count} numbers, got {values!r:.60}")
     return [float(value) for value in values]
 
@@ -219,8 +224,10 @@ def _unusable(person: dict, category: int) -> str:
 def _find_image(folder: Path | None, name: str) -> Path | None:
     if folder is None:
         return None
-    candidates = (Path(folder) / name, Path(folder) / Path(name).name)
-    return next((path for path in candidates if path.is_file()), None)
+    # Only inside the folder: a name may say ../../elsewhere, or begin at the root.
+    inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+    candidates = ([Path(folder) / name] if inside else []) + [Path(folder) / Path(name).name]
+    return next((path for path in candidates if os.path.isfile(path)), None)
 
 
 def _assemble(kept: dict, people: dict, category: int, skipped: dict[str, int]) -> GroundTruth:
