@@ -53,7 +53,7 @@ def _infer(options: argparse.Namespace) -> int:
         progress=sys.stderr.isatty(),
     )
     for skipped in summary.skipped:
-        print(f"skipped {skipped['name']!r}: {skipped['reason']}", file=sys.stderr)
+        print(f"skipped {skipped['name']!r}: {_one_line(skipped['reason'])}", file=sys.stderr)
     results = options.output_dir / RESULTS_FILE
     print(
         f"{summary.persons} persons in {summary.frames} frames, {len(summary.skipped)} skipped; see {results}"
@@ -155,6 +155,11 @@ def _assets(options: argparse.Namespace) -> int:
     print(table[shown].to_string(index=False, float_format="{:.1f}".format))
     failed = (table["status"] == "wrong").any() or ("problem" in table and (table["problem"] != "").any())
     return NOTHING_DONE if failed else OK
+
+
+def _one_line(text: str) -> str:
+    """Spells out line breaks and what else a terminal would obey; file names may hold it."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def _open_pipeline(options: argparse.Namespace, for_ap: bool = False) -> object:

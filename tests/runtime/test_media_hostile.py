@@ -182,7 +182,8 @@ sys.exit(cli.main(sys.argv[1:]))
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert r"skipped 'broken\udcff\n.png'" in done.stderr and r"out\udcfe" in done.stdout
+    assert len(done.stderr.splitlines()) == 1
+    assert r"skipped 'broken\\udcff\n.png'" in done.stderr and r"out\udcfe" in done.stdout
     assert os.path.exists(os.path.join(os.fsencode(source), b"out\xfe", b"good_udcff.jpg"))
 
 
@@ -239,7 +240,7 @@ VIDEOS = {
     "mp4 cut": (video("a.mp4", codec="mp4v", keep=0.5), "cannot be opened"),
     "noise inside": (
         video("a.avi", change=lambda old: old[:6000] + bytes(2000) + old[8000:]),
-        (range(5, 31), None),
+        (range(15, 30), r"after \d+ of 30"),
     ),
     "only a header": (video("a.avi", keep=0.02), "cannot be opened"),
     "no frames, avi": (video("a.avi", frames=0), (range(0, 1), "no frame")),
