@@ -84,7 +84,8 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
     },
 }  # fmt: skip
 """Column name -> dtype of every table. `boxes` says where a person's box came from: detected,
-truth or clean; `reference` what a figure was compared with: truth or the clean prediction."""
+truth, clean, or detected_on_clean (detected on the corrupted picture, posed on the clean one);
+`reference` what a figure was compared with: truth or the clean prediction."""
 
 
 def new_run_id(now: datetime | None = None) -> str:

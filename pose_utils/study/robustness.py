@@ -22,7 +22,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from pose_utils.errors import InputError, UsageError
-from pose_utils.runtime.media import read_image
+from pose_utils.runtime.media import printable_name, read_image
 from pose_utils.study import conditions as known_conditions
 from pose_utils.study.annotations import GroundTruth
 from pose_utils.study.intervals import estimate, resampling_weights
@@ -32,9 +32,10 @@ from pose_utils.study.robustness_metrics import metric_rows
 from pose_utils.study.tallies import ratio
 from pose_utils.types import Detections, Poses
 
-BOXES = ("detected", "truth", "clean")
+BOXES = ("detected", "truth", "clean", "detected_on_clean")
 """Where persons' boxes come from: the detector on the corrupted picture, the annotations, or the same
-detector on the clean picture (which leaves only the pose model to suffer)."""
+detector on the clean picture (which leaves only the pose model to suffer). The last takes the boxes of the
+first to the clean picture, so that only the detector suffers; `attribution` compares the four."""
 
 TABLES = ("persons.parquet", "poses.parquet", "metrics.csv")
 PARTIAL = ("persons.parquet", "poses.parquet")
@@ -164,7 +165,7 @@ def _true_boxes(truth: GroundTruth | None) -> dict[str, np.ndarray] | None:
 
 
 def _modes(pipeline: Pipeline, truth: GroundTruth | None, boxes: Sequence[str]) -> tuple[str, ...]:
-    impossible = set() if pipeline.takes_boxes else {"truth", "clean"}
+    impossible = set() if pipeline.takes_boxes else set(BOXES) - {"detected"}
     if truth is None:
         impossible.add("truth")
     return tuple(name for name in BOXES if name == "detected" or (name in boxes and name not in impossible))
@@ -178,12 +179,13 @@ def picture_names(images: Sequence[Path]) -> dict[str, Path]:
     Raises:
         UsageError: There is no picture.
     """
-    paths = {Path(path).name: Path(path) for path in images}
+    paths = {printable_name(Path(path).name): Path(path) for path in images}
     if not paths:
         raise UsageError("there is no picture to look at")
     if len(paths) < len(images):  # equal names in several folders
         root = os.path.commonpath([Path(path).resolve().parent for path in images])
-        paths = {Path(path).resolve().relative_to(root).as_posix(): Path(path) for path in images}
+        below = {Path(path): Path(path).resolve().relative_to(root).as_posix() for path in images}
+        paths = {printable_name(name): path for path, name in below.items()}
     return paths
 
 
@@ -196,13 +198,13 @@ def _run_condition(
     study: _Study, condition: str, severity: int, clean: dict[str, Poses], bar: tqdm, workers: int
 ) -> None:
     """Runs all box origins over all pictures under one condition and publishes the parts."""
-    modes = study.modes if condition != "clean" else tuple(mode for mode in study.modes if mode != "clean")
+    modes = tuple(mode for mode in study.modes if condition != "clean" or mode in ("detected", "truth"))
     predicted: dict[str, list[tuple[str, Poses]]] = {mode: [] for mode in modes}
     seconds: dict[str, list[float]] = {mode: [] for mode in modes}
     candidates: list[tuple[str, Detections]] = []
     skipped: dict[str, str] = {}
 
-    def prepare(name: str) -> np.ndarray | InputError:
+    def prepare(name: str) -> tuple[np.ndarray, np.ndarray] | InputError:
         try:
             image = read_image(study.paths[name])
         except InputError as error:
@@ -211,25 +213,27 @@ def _run_condition(
             persons = study.true_boxes(name)
         else:
             persons = clean[name].boxes if name in clean else None
-        return known_conditions.apply(
+        return image, known_conditions.apply(
             condition, image, image_name=Path(name).name, seed=study.seed, severity=severity, boxes=persons
         )
 
-    for name, image in _ahead(list(study.paths), prepare, workers):
+    for name, images in _ahead(list(study.paths), prepare, workers):
         bar.update()
-        if isinstance(image, InputError):
-            skipped[name] = str(image)
+        if isinstance(images, InputError):
+            skipped[name] = str(images)
             continue
+        original, image = images
         for mode in modes:
             start = time.perf_counter()
             if mode == "detected":
                 poses, low = _detect(study.pipeline, image)
                 candidates.append((name, low))
-            else:
-                given = study.true_boxes(name) if mode == "truth" else clean[name].boxes
-                poses = study.pipeline(image, boxes=given)
-                if mode == "clean":  # they keep the rank that the detector gave them
-                    poses = replace(poses, box_scores=clean[name].box_scores)
+                found = poses
+            elif mode == "truth":
+                poses = study.pipeline(image, boxes=study.true_boxes(name))
+            else:  # boxes that a detector found keep the rank it gave them
+                given, seen = (clean[name], image) if mode == "clean" else (found, original)
+                poses = replace(study.pipeline(seen, boxes=given.boxes), box_scores=given.box_scores)
             seconds[mode].append(time.perf_counter() - start)
             predicted[mode].append((name, poses))
     if len(skipped) == len(study.paths):

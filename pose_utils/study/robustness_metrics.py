@@ -11,12 +11,21 @@ import pandas as pd
 
 from pose_utils.study import accuracy, tallies
 from pose_utils.study.annotations import GroundTruth
+from pose_utils.study.attribution import (
+    BOTH_SUFFER,
+    DETECTOR_SUFFERS,
+    POSE_SUFFERS,
+    SPLIT,
+    count_causes,
+    split_loss,
+)
 from pose_utils.study.intervals import Estimate, corruption_means, estimate, resampling_weights
 from pose_utils.study.predictions import Maker, Setting, candidates_of, poses_of
 from pose_utils.types import KEYPOINT_NAMES, Poses
 
 COMPARED = (
     "detection_rate", "mean_confidence", "keypoint_ap", "keypoint_ar", "person_ap", "person_recall", "pck",
+    "persons_found", "consistency",
 )  # fmt: skip
 """Metrics whose paired difference from clean is reported as `<metric>_minus_clean`."""
 
@@ -64,10 +73,10 @@ def metric_rows(
 
     With truth, for each condition and origin of the boxes: keypoint AP and AR (also at .5, .75 and by
     size), person AP, person recall at IoU .5 above the detector's threshold (also by size), PCK and PCK of
-    each joint. Always: detection rate, mean confidence and persons an image, as published, and
-    agreement with the clean prediction. `keypoint_ap_lost_to_detector` is AP with the clean boxes minus AP
-    with detected boxes, `keypoint_ap_lost_to_pose` clean AP minus AP with the clean boxes: they add up to
-    the whole loss. mPC and rPC average keypoint AP over all conditions but clean.
+    each joint, and persons found. Always: detection rate, mean confidence and persons an image, as
+    published, and agreement with the clean prediction. What keypoint AP, persons found and consistency lose
+    is split between the stages (`attribution.split_loss`), and `persons_lost_<cause>` says which stage's
+    corruption was enough. mPC and rPC average keypoint AP over all conditions but clean.
 
     Args:
         maker: Whose predictions these are.
@@ -85,24 +94,28 @@ def metric_rows(
         scene = _Scene(scene.names, truth.restricted(scene.ids()), scene.weights)
     clean = poses_of(persons, joints, Setting("clean", 0, "detected"), names)
     found: dict[tuple[str, int, str], Figures] = {}
+    seen: dict[tuple[str, int, str], list[np.ndarray]] = {}
     for condition, severity in pairs:
         rows = persons[(persons["condition"] == condition) & (persons["severity"] == severity)]
         points = joints[(joints["condition"] == condition) & (joints["severity"] == severity)]
         for mode in modes:
-            if condition == "clean" and mode == "clean":
+            if condition == "clean" and mode in (POSE_SUFFERS, DETECTOR_SUFFERS):
                 continue  # the same as detected
             poses = poses_of(rows, points, Setting(condition, severity, mode), names)
             figures = _basic(scene, poses)
-            if mode == "detected":
+            if mode != "truth":
                 figures |= _agreement(scene, clean, poses)
             if truth is not None:
-                figures |= _against_truth(scene, poses)
+                figures |= _against_truth(scene, poses, in_full=mode in ("detected", "truth"))
+                seen[condition, severity, mode] = tallies.found_persons(scene.persons(), poses)
+                figures["persons_found"] = _share_found(scene, seen[condition, severity, mode])
             if truth is not None and mode == "detected":
                 low = candidates_of(rows, condition, severity, names)
                 figures |= _boxes_against_truth(scene, poses, low)
             found[condition, severity, mode] = figures
     _add_differences(found)
     _add_attribution(found)
+    _add_causes(found, seen, scene)
     _add_means(found, modes)
     return pd.DataFrame([
         maker.columns() | _row(setting, metric, figure, reference, len(names))
@@ -137,20 +150,27 @@ def _basic(scene: _Scene, poses: list[Poses]) -> Figures:
     return figures
 
 
+def _share_found(scene: _Scene, found: list[np.ndarray]) -> tuple[Estimate, str]:
+    counts = np.array([(some.sum(), len(some)) for some in found], float)
+    return _tally(scene, (counts[:, 0], counts[:, 1])), "truth"
+
+
 def _agreement(scene: _Scene, clean: list[Poses], poses: list[Poses]) -> Figures:
     alike, kept = tallies.consistency(clean, poses)
     return {"consistency": (_tally(scene, alike), "clean"), "persons_kept": (_tally(scene, kept), "clean")}
 
 
-def _against_truth(scene: _Scene, poses: list[Poses]) -> Figures:
+def _against_truth(scene: _Scene, poses: list[Poses], in_full: bool) -> Figures:
+    """Compares poses with the truth; of worlds that only attribution asks for, AP and PCK are enough."""
     pairs = zip(scene.ids(), poses, strict=True)
     results = [result for image_id, found in pairs for result in found.to_coco(image_id)]
     matches = accuracy.match_keypoints(scene.truth, results)
-    values = accuracy.figures(matches, scene.for_matches(matches))
+    weights = scene.for_matches(matches)
+    values = accuracy.figures(matches, weights) if in_full else {"ap": matches.precision(weights)}
     figures = {f"keypoint_{name}": (estimate(value), "truth") for name, value in values.items()}
     right, labelled = tallies.pck(scene.persons(), poses)
     figures["pck"] = (_tally(scene, (right.sum(axis=1), labelled.sum(axis=1))), "truth")
-    for index, joint in enumerate(KEYPOINT_NAMES):
+    for index, joint in enumerate(KEYPOINT_NAMES if in_full else ()):
         figures[f"pck_{joint}"] = (_tally(scene, (right[:, index], labelled[:, index])), "truth")
     return figures
 
@@ -174,29 +194,53 @@ def _add_differences(found: dict[tuple[str, int, str], Figures]) -> None:
     for (condition, _, mode), figures in found.items():
         if condition == "clean":
             continue
-        before = found["clean", 0, "detected" if mode == "clean" else mode]
+        before = found["clean", 0, _before(mode)]
         for name in COMPARED:
             if name in figures and name in before:
                 change = figures[name][0] - before[name][0]
                 figures[f"{name}_minus_clean"] = (change, figures[name][1])
 
 
+def _before(mode: str) -> str:
+    """Returns the origin of boxes that `mode` comes down to on the clean picture."""
+    return "truth" if mode == "truth" else "detected"
+
+
+def _worlds(found: dict, condition: str, severity: int) -> tuple | None:
+    """Returns what is known with only the pose model, only the detector, and both corrupted."""
+    keys = [(condition, severity, mode) for mode in (POSE_SUFFERS, DETECTOR_SUFFERS, BOTH_SUFFER)]
+    return tuple(found[key] for key in keys) if all(key in found for key in keys) else None
+
+
 def _add_attribution(found: dict[tuple[str, int, str], Figures]) -> None:
-    whole = found["clean", 0, "detected"].get("keypoint_ap")
+    clean = found["clean", 0, "detected"]
     for (condition, severity, mode), figures in found.items():
-        held = found.get((condition, severity, "clean"))
-        if whole is None or held is None or mode != "detected":
-            continue
-        ap = held["keypoint_ap"][0]
-        figures["keypoint_ap_lost_to_detector"] = (ap - figures["keypoint_ap"][0], "truth")
-        figures["keypoint_ap_lost_to_pose"] = (whole[0] - ap, "truth")
+        worlds = _worlds(found, condition, severity) if mode == BOTH_SUFFER else None
+        for name in SPLIT if worlds else ():
+            if name in clean:
+                parts = split_loss(clean[name][0], *(world[name][0] for world in worlds))
+                figures |= {f"{name}_{part}": (part_of, clean[name][1]) for part, part_of in parts.items()}
+
+
+def _add_causes(
+    found: dict[tuple[str, int, str], Figures], seen: dict[tuple[str, int, str], list], scene: _Scene
+) -> None:
+    for (condition, severity, mode), figures in found.items():
+        worlds = _worlds(seen, condition, severity) if mode == BOTH_SUFFER else None
+        if worlds:
+            causes = count_causes(seen["clean", 0, "detected"], *worlds)
+            figures |= {
+                f"persons_lost_{cause}": (_tally(scene, tally), "truth") for cause, tally in causes.items()
+            }
 
 
 def _add_means(found: dict[tuple[str, int, str], Figures], modes: Sequence[str]) -> None:
     for mode in modes:
         rows = [figures for (condition, _, origin), figures in found.items()
                 if condition != "clean" and origin == mode]  # fmt: skip
-        before = found["clean", 0, "detected" if mode == "clean" else mode].get("keypoint_ap")
-        if rows and before is not None:
-            means = corruption_means(before[0], [figures["keypoint_ap"][0] for figures in rows])
-            found[CORRUPTED, 0, mode] = {name: (figure, "truth") for name, figure in means.items()}
+        before = found["clean", 0, _before(mode)]
+        for name, prefix in (("keypoint_ap", ""), ("consistency", "consistency_")):
+            if rows and name in before and name in rows[0]:
+                means = corruption_means(before[name][0], [figures[name][0] for figures in rows])
+                mean_rows = found.setdefault((CORRUPTED, 0, mode), {})
+                mean_rows |= {f"{prefix}{key}": (figure, before[name][1]) for key, figure in means.items()}

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pose_utils.study.annotations import TruthPersons
+from pose_utils.study.failure_rules import FOUND_OKS, References, assign
 from pose_utils.study.oks import oks, oks_between, pair_up
 from pose_utils.types import NUM_KEYPOINTS, Poses
 
@@ -47,6 +48,23 @@ def pck(truth: Sequence[TruthPersons], predicted: Sequence[Poses]) -> Tally:
             near = np.hypot(*away.T) <= PCK_SHARE * max(box[2] - box[0], box[3] - box[1])
             right[index] += near & visible[person]
     return right, labelled
+
+
+def found_persons(truth: Sequence[TruthPersons], predicted: Sequence[Poses]) -> list[np.ndarray]:
+    """Says for each picture, bool (persons with keypoints,), who was found.
+
+    As failures.csv says it: its own prediction (`failure_rules.assign`) has OKS `FOUND_OKS` or better.
+    """
+    found = []
+    for persons, poses in zip(truth, predicted, strict=True):
+        alone, crowd = ~persons.crowd, persons.boxes[persons.crowd]
+        everybody = References(persons.keypoints[alone], persons.areas[alone], persons.boxes[alone], crowd)
+        alike = oks(poses.keypoints, everybody.keypoints, everybody.areas)
+        good = np.zeros(len(everybody), bool)
+        for person, pose in assign(everybody, poses).items():
+            good[person] = alike[pose, person] >= FOUND_OKS
+        found.append(good[persons.posed[alone]])
+    return found
 
 
 def consistency(clean: Sequence[Poses], predicted: Sequence[Poses]) -> tuple[Tally, Tally]:

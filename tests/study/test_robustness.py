@@ -10,6 +10,7 @@ import pytest
 from pose_utils.errors import InputError, UsageError
 from pose_utils.study import accuracy, failures, robustness, robustness_metrics
 from pose_utils.study.annotations import load_coco_keypoints
+from pose_utils.study.attribution import CAUSES
 from pose_utils.study.records import RunFolder
 from pose_utils.types import Detections, Poses
 from tests.study.scenes import coco_of, truth_of
@@ -155,6 +156,35 @@ def test_the_loss_is_split_between_detector_and_pose(tmp_path, pictures):
     assert value(run, "keypoint_ap_lost_to_detector", "fog", "detected", 2)["value"] > 0.3
 
 
+def test_boxes_found_in_the_fog_are_posed_on_the_clean_picture(tmp_path, pictures):
+    seen = []
+
+    class Watching(ByBrightness):
+        def __call__(self, image, boxes=None):
+            seen.append((int(image.min()), len(boxes)))
+            return super().__call__(image, boxes)
+
+    run = measure(tmp_path / "run", pictures, Watching(), conditions=["fog:2"], boxes=["detected_on_clean"])
+    persons = run.read("persons.parquet").query("condition == 'fog'").set_index("boxes")
+    sides = ["x1", "y1", "x2", "y2", "box_score"]
+    same = persons.loc["detected", sides].to_numpy() == persons.loc["detected_on_clean", sides].to_numpy()
+    assert same.all() and len(same)
+    assert {darkest for darkest, boxes in seen} == {10}  # the ground of a clean picture
+
+
+def test_persons_found_are_those_that_the_failures_call_found(tmp_path, pictures):
+    paths, truth = pictures
+    run = measure(tmp_path / "run", pictures)
+    table = failures.run_failures(run, truth=truth, names=list(robustness.picture_names(paths)))
+    persons = table[table["kind"] == "person"]
+    for (condition, severity), rows in persons.groupby(["condition", "severity"]):
+        share = (rows["category"] == "found").mean()
+        assert value(run, "persons_found", condition, severity=severity)["value"] == pytest.approx(share)
+    causes = [value(run, f"persons_lost_{cause}", "fog", severity=2)["value"] for cause in CAUSES]
+    kept = value(run, "persons_found", "fog", severity=2)["value"]
+    assert sum(causes) == pytest.approx(1 - kept)  # everybody was found on the clean pictures
+
+
 def test_clean_boxes_keep_the_rank_the_detector_gave_them(tmp_path, pictures):
     run = measure(tmp_path / "run", pictures, conditions=["low_light_severe"])
     persons = run.read("persons.parquet").query("condition == 'low_light_severe'").set_index("boxes")
@@ -205,8 +235,11 @@ def test_without_truth_consistency_is_told_and_accuracy_is_not(tmp_path, picture
     metrics = set(run.read("metrics.csv")["metric"])
     assert {"consistency", "persons_kept", "detection_rate"} <= metrics
     assert not any("_ap" in name or "pck" in name for name in metrics)
-    assert set(run.read("metrics.csv")["boxes"]) == {"detected", "clean"}
+    assert set(run.read("metrics.csv")["boxes"]) == {"detected", "clean", "detected_on_clean"}
     assert value(run, "persons_kept")["value"] == 1
+    lost = [value(run, f"consistency_lost_to_{stage}", "fog", severity=2) for stage in ("detector", "pose")]
+    change = value(run, "consistency_minus_clean", "fog", severity=2)
+    assert sum(row["value"] for row in lost) == pytest.approx(-change["value"])
 
 
 def test_a_one_stage_model_and_another_model_share_a_run_folder(tmp_path, pictures):
