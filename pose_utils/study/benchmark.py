@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from tqdm import tqdm
@@ -20,39 +20,24 @@ from pose_utils.errors import AssetError, Unavailable
 from pose_utils.runtime.backends import open_backend
 from pose_utils.runtime.backends.base import Backend
 from pose_utils.runtime.pipeline import Detector, OneStage, PoseEstimator, PosePipeline, StageClock
+from pose_utils.study.cold_start import measure_cold_start
+from pose_utils.study.configurations import FULL, ONE_STAGE, POSE_ONLY, Config, standard_configs
+from pose_utils.study.machine_state import MachineState
 from pose_utils.study.records import RunFolder
 from pose_utils.types import Detections
 from pose_utils.zoo.specs import ModelSpec, parse_models
 
-FULL, POSE_ONLY, ONE_STAGE = "detect+pose", "pose", "one-stage"
+__all__ = [
+    "FULL", "ONE_STAGE", "POSE_ONLY", "Config", "Workload", "load", "make_workloads", "run_benchmark",
+    "standard_configs", "time_call", "warm_up",
+]  # fmt: skip
+
 SETTLED = 0.05
 """Warm-up ends when the median of its later half is within this share of its earlier half's."""
 MAX_WARMUP_FACTOR = 4
 
-
-@dataclass(frozen=True)
-class Config:
-    """One row of the benchmark.
-
-    Attributes:
-        models: "detector+pose", or a one-stage model.
-        backend, precision, device: As in `runtime.backends.open_backend`.
-        pipeline: "detect+pose", "pose" (the pose stage alone) or "one-stage".
-        weights: trained, random or auto.
-    """
-
-    models: str
-    backend: str
-    precision: str = "fp32"
-    device: str = "cpu"
-    pipeline: str = FULL
-    weights: str = "auto"
-
-    @property
-    def name(self) -> str:
-        """Name of the row, such as "openvino-bf16-cpu" or "torch-fp32-cuda-pose"."""
-        base = f"{self.backend}-{self.precision}-{self.device}"
-        return {FULL: base, POSE_ONLY: f"{base}-pose", ONE_STAGE: f"{self.models}-{base}"}[self.pipeline]
+ALONE, SHARED = "own process", "shared process"
+"""Where load and first call were measured: the shared process holds every configuration's libraries."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,36 +58,6 @@ class Workload:
     def persons(self) -> int:
         """Number of persons that are posed."""
         return len(self.boxes)
-
-
-_POSE_ONLY = {("torch", "fp32"), ("onnxruntime", "fp32"), ("openvino", "bf16"), ("tensorrt", "fp16")}
-
-
-def standard_configs(models: str, weights: str = "auto") -> list[Config]:
-    """Returns the configurations of the published table and those that a CPU of today adds.
-
-    All are listed on every machine; those that cannot run here end as `skipped` with the reason.
-    """
-    pairs = [
-        ("torch", "fp32", "cpu"),
-        ("torch", "bf16", "cpu"),
-        ("onnxruntime", "fp32", "cpu"),
-        ("openvino", "fp32", "cpu"),
-        ("openvino", "bf16", "cpu"),
-        ("torch", "fp32", "cuda"),
-        ("onnxruntime", "fp32", "cuda"),
-        ("onnxruntime", "fp16", "cuda"),
-        ("onnxruntime-tensorrt", "fp16", "cuda"),
-        ("tensorrt", "fp16", "cuda"),
-    ]
-    full = [Config(models, *pair, weights=weights) for pair in pairs]
-    pose = [
-        replace(config, pipeline=POSE_ONLY)
-        for config in full
-        if (config.backend, config.precision) in _POSE_ONLY
-    ]
-    one_stage = Config("movenet-multipose", "litert", pipeline=ONE_STAGE, weights="trained")
-    return [*full, *pose, one_stage]
 
 
 def make_workloads(
@@ -188,8 +143,9 @@ def run_benchmark(
     blocks: int,
     seed: int = 0,
     threads: int | None = None,
+    cold_start: bool = False,
 ) -> None:
-    """Times every configuration on every workload and writes configs.csv and latency.parquet.
+    """Times every configuration on every workload and writes configs.csv, latency.parquet, machine.csv.
 
     Args:
         configs: Rows of the table.
@@ -200,15 +156,17 @@ def run_benchmark(
         blocks: Into how many interleaved blocks the calls are split.
         seed: Decides the order of the blocks.
         threads: CPU threads; None for all cores this process may use.
+        cold_start: Also open each configuration in a process of its own, for its memory and start.
     """
     loaded: list[tuple[Config, PosePipeline]] = []
     rows = []
     for config in tqdm(configs, desc="loading", unit="configuration"):
         row, pipeline = _load_row(config, workloads[0], threads)
-        rows.append(row)
+        rows.append(row | (_cold(config, workloads[0], threads) if cold_start and pipeline else {}))
         if pipeline is not None:
             loaded.append((config, pipeline))
     run.write("configs.csv", rows)
+    machine, states = MachineState(), []
     order = np.random.default_rng(seed)
     samples: list[dict] = []
     calls = [max(1, len(part)) for part in np.array_split(np.arange(runs), min(blocks, runs))]
@@ -222,10 +180,17 @@ def run_benchmark(
                 (config, pipeline), workload = pairs[index]
                 # Untimed: the caches and thread pools of the configuration before are still warm.
                 time_call(pipeline, workload)
+                before = machine.read()
                 for repeat in range(count):
                     samples += _sample_rows(config, pipeline, workload, block, repeat)
+                state = machine.between(before, machine.read())
+                states.append(
+                    {"config": config.name, "persons": workload.persons, "block": block, "calls": count}
+                    | state
+                )
                 bar.update()
     run.write("latency.parquet", samples)
+    run.write("machine.csv", states)
 
 
 def _load_row(config: Config, workload: Workload, threads: int | None) -> tuple[dict, PosePipeline | None]:
@@ -233,23 +198,32 @@ def _load_row(config: Config, workload: Workload, threads: int | None) -> tuple[
         "config": config.name, "models": config.models, "backend": config.backend,
         "precision": config.precision, "device": config.device, "pipeline": config.pipeline,
         "status": "skipped", "reason": "", "weights": "", "provider_used": "", "threads": np.nan,
-        "size_bytes": np.nan, "load_s": np.nan, "first_call_ms": np.nan,
+        "size_bytes": np.nan, "load_s": np.nan, "first_call_ms": np.nan, "digest": "",
+        "cold_start": "", "peak_memory_mb": np.nan, "gpu_memory_mb": np.nan,
     }  # fmt: skip
     start = time.perf_counter()
     try:
         pipeline = load(config, threads)
+        load_s = time.perf_counter() - start
+        first = time_call(pipeline, workload)["total"]
     except (Unavailable, AssetError) as error:
         return {**row, "reason": str(error).splitlines()[0]}, None
     except Exception as error:
         return {**row, "status": "failed", "reason": f"{type(error).__name__}: {str(error)[:200]}"}, None
-    load_s = time.perf_counter() - start
-    first = time_call(pipeline, workload)["total"]
     sizes = [artifact.size_bytes for artifact in pipeline.artifacts]
     return {
         **row, "status": "ok", "weights": pipeline.weights, "provider_used": pipeline.provider_used,
         "threads": pipeline.backends[-1].threads, "size_bytes": float(np.sum(sizes)), "load_s": load_s,
-        "first_call_ms": first,
+        "first_call_ms": first, "digest": "+".join(artifact.digest for artifact in pipeline.artifacts),
+        "cold_start": SHARED,
     }, pipeline  # fmt: skip
+
+
+def _cold(config: Config, workload: Workload, threads: int | None) -> dict:
+    """What a process of its own adds to the row; where that fails, its figures stay those of this process."""
+    found = measure_cold_start(config, workload.image, workload.boxes, threads)
+    problem = found.pop("problem")
+    return {"cold_start": f"{SHARED}; alone: {problem}"} if problem else {**found, "cold_start": ALONE}
 
 
 def _sample_rows(

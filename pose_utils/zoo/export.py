@@ -17,7 +17,7 @@ from pose_utils.zoo.checkpoints import load_module, output_names, raw_network
 from pose_utils.zoo.specs import ModelSpec
 
 OPSET = 17
-EXPORT_VERSION = 1
+EXPORT_VERSION = 2
 """Part of every cached file name: raise it when an export changes, and nothing stale is loaded."""
 
 METADATA_KEY = "pose_utils"

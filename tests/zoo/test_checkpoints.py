@@ -201,3 +201,13 @@ def test_random_detectors_start_with_low_scores_as_the_head_itself_does():
     with torch.no_grad():
         scores = torch.cat([head.flatten().sigmoid() for head in network(torch.randn(1, 3, 320, 320))[:3]])
     assert scores.max() < 0.05
+
+
+@pytest.mark.parametrize("name", ["rtmdet-nano", "rtmpose-t"])
+def test_what_random_networks_say_depends_on_the_picture(name):
+    spec = SPECS[name]
+    network = raw_network(load_module(spec, None), spec)
+    with torch.no_grad():
+        first, second = (network(torch.randn(1, 3, *spec.input_size[::-1]) + shift) for shift in (0.0, 1.0))
+    for one, other in zip(first, second, strict=True):
+        assert one.std() > 1e-3 and (one - other).abs().max() > 1e-2 * one.abs().max()
