@@ -39,10 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _infer(options: argparse.Namespace) -> int:
-    from pose_utils.runtime.inference import RESULTS_FILE, run_inference
+    from pose_utils.runtime.inference import RESULTS_FILE, Tracking, run_inference
     from pose_utils.runtime.media import open_source
 
     source = open_source(options.source)
+    tracked = options.track or options.smooth or options.detect_every > 1
     summary = run_inference(
         _open_pipeline(options),
         source,
@@ -51,6 +52,8 @@ def _infer(options: argparse.Namespace) -> int:
         save_pictures=options.save_vis_count,
         video_path=options.save_video,
         progress=sys.stderr.isatty(),
+        tracking=Tracking(options.detect_every, options.smooth) if tracked else None,
+        show=options.show,
     )
     for skipped in summary.skipped:
         print(f"skipped {skipped['name']!r}: {_one_line(skipped['reason'])}", file=sys.stderr)
@@ -58,6 +61,12 @@ def _infer(options: argparse.Namespace) -> int:
     print(
         f"{summary.persons} persons in {summary.frames} frames, {len(summary.skipped)} skipped; see {results}"
     )
+    if summary.live:
+        delay = summary.live["latency_ms"]
+        print(
+            f"from frame to picture: median {delay['median']} ms, at most {delay['max']} ms; "
+            f"{summary.live['dropped']} of {summary.live['captured']} frames dropped"
+        )
     if summary.interrupted:
         return INTERRUPTED
     return OK if summary.frames else NOTHING_DONE

@@ -67,6 +67,12 @@ def _add_infer(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--save-video", type=Path, default=None, metavar="FILE", help="annotated video, .mp4 or .avi"
     )
+    command.add_argument("--track", action="store_true", help="keep identities from frame to frame")
+    command.add_argument(
+        "--detect-every", type=_positive, default=1, metavar="K", help="detector in every K-th frame; tracks"
+    )
+    command.add_argument("--smooth", action="store_true", help="calm the keypoints (One-Euro); tracks")
+    command.add_argument("--show", action="store_true", help="show it in a window; q ends")
 
 
 def _add_evaluate(commands: argparse._SubParsersAction) -> None:

@@ -80,6 +80,14 @@ def _draw_box(canvas: np.ndarray, poses: Poses, index: int, width: int) -> None:
     cv2.putText(canvas, label, corner, cv2.FONT_HERSHEY_SIMPLEX, size, BOX, width, cv2.LINE_AA)
 
 
+def draw_note(canvas: np.ndarray, text: str) -> None:
+    """Writes a line into the lower left corner of `canvas`, on the array itself."""
+    size, width = max(image_scale(canvas), 0.35), max(1, round(max(canvas.shape[:2]) / 320))
+    corner = (4, canvas.shape[0] - 6)
+    cv2.putText(canvas, text, corner, cv2.FONT_HERSHEY_SIMPLEX, size, bgr(HALO), width + 3, cv2.LINE_AA)
+    cv2.putText(canvas, text, corner, cv2.FONT_HERSHEY_SIMPLEX, size, BOX, width, cv2.LINE_AA)
+
+
 def image_scale(image: np.ndarray) -> float:
     """Returns the text size that reads on an image of this size."""
     return max(image.shape[:2]) / 1300

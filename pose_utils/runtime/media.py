@@ -141,12 +141,14 @@ class Frame:
         image: uint8 (h, w, 3) BGR.
         index: Position in the source, from 0.
         decode_ms: Time to read and decode it.
+        taken_s: `time.perf_counter()` when a camera gave it, else 0.
     """
 
     name: str
     image: np.ndarray
     index: int
     decode_ms: float
+    taken_s: float = 0.0
 
 
 @dataclass
@@ -202,16 +204,21 @@ class Source:
             capture.release()
         self.note_end(index)
 
+    @property
+    def public_location(self) -> str:
+        """`location` as valid text, without the password of a stream."""
+        return printable_name(_without_password(self.location))
+
     def frame_name(self, index: int) -> str:
         """Returns the name of frame `index` of a video or camera."""
         path = Path(self.location)
         if self.kind == "video":
             return f"{printable_name(path.stem)}#{index:06d}"
-        return f"camera-{_without_password(self.location)}#{index:06d}"
+        return f"camera-{self.public_location}#{index:06d}"
 
     def note_end(self, frames: int) -> None:
         """Lists in `skipped` that a video or camera ended early, after `frames` frames, if it did."""
-        name = printable_name(_without_password(self.location))
+        name = self.public_location
         if frames == 0:
             self.skipped.append((name, "no frame could be decoded"))
         elif self.kind == "camera":
