@@ -13,7 +13,9 @@ from pose_utils.errors import AssetError, Unavailable
 from pose_utils.runtime.backends import open_backend
 from pose_utils.runtime.opening import open_pipeline
 from pose_utils.runtime.pipeline import PosePipeline
-from pose_utils.study.benchmark import make_workloads, run_benchmark, standard_configs
+from pose_utils.study.artefact_accuracy import measure_accuracy
+from pose_utils.study.benchmark import make_workloads, run_benchmark
+from pose_utils.study.configurations import standard_configs
 from pose_utils.study.environment import describe_machine
 from pose_utils.study.failures import run_failures
 from pose_utils.study.material import Material, choose_material, find_people, people_workloads
@@ -171,19 +173,27 @@ def build_engines(run: RunFolder, profile: str) -> pd.DataFrame:
 
 
 def time_backends(run: RunFolder, profile: str, seed: int) -> None:
-    """Times the RTM pair on every back end, and MoveNet, and writes configs.csv and latency.parquet."""
+    """Times the RTM pair on every back end, and MoveNet, and measures the AP of what was timed.
+
+    Writes configs.csv, latency.parquet, machine.csv and accuracy.csv.
+    """
     plan = get_plan(profile)
     # The sample pictures, so that everybody times the same frames.
     people = find_people(sample_pictures(), finder_of(run), PEOPLED_PICTURES)
+    info = run.info()
+    own = [info["models"]] if "+" in info["models"] else []
+    configs = standard_configs(info["rtm_models"], others=[*own, *plan.other_models])
     run_benchmark(
-        standard_configs(run.info()["rtm_models"]),
+        configs,
         make_workloads(people, plan.persons),
         run,
         runs=plan.runs,
         warmup=plan.warmup,
         blocks=plan.blocks,
         seed=seed,
+        cold_start=plan.cold_start,
     )
+    measure_accuracy(configs, run, choose_material(limit=plan.ap_pictures).truth, seed)
 
 
 def study_conditions(

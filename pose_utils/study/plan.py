@@ -23,6 +23,9 @@ class Plan:
         engine_targets: GPUs that engines are built for.
         runs, warmup, blocks: Of the benchmark, for each configuration and number of persons.
         persons: Numbers of persons that are timed.
+        other_models: Further pairs that are timed beside the run's own.
+        ap_pictures: Annotated pictures that the AP of every timed artefact is measured on.
+        cold_start: Whether every configuration is opened in a process of its own as well.
         pictures: Pictures of the robustness study at most; None for all.
         conditions: As `study.conditions.expand` takes them.
         bootstrap: Resamples of every interval.
@@ -36,6 +39,9 @@ class Plan:
     warmup: int
     blocks: int
     persons: tuple[int, ...]
+    other_models: tuple[str, ...]
+    ap_pictures: int
+    cold_start: bool
     pictures: int | None
     conditions: tuple[str, ...]
     bootstrap: int
@@ -52,6 +58,9 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             warmup=1,
             blocks=2,
             persons=(1, 2),
+            other_models=(),
+            ap_pictures=3,
+            cold_start=False,
             pictures=3,
             conditions=("clean", "low_light_severe", "noise_heavy"),
             bootstrap=100,
@@ -65,6 +74,9 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             warmup=4,
             blocks=8,
             persons=(1, 4),
+            other_models=("rtmdet-nano+rtmpose-m",),
+            ap_pictures=24,
+            cold_start=True,
             pictures=75,
             conditions=("published",),
             bootstrap=1000,
@@ -78,6 +90,15 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             warmup=10,
             blocks=20,
             persons=(1, 2, 4, 8, 16),
+            other_models=(
+                "rtmdet-nano+rtmpose-m",
+                "rtmdet-nano+rtmpose-t",
+                "rtmdet-m+rtmpose-t",
+                "rtmdet-m+rtmpose-s",
+                "rtmdet-m+rtmpose-l",
+            ),
+            ap_pictures=500,
+            cold_start=True,
             pictures=None,
             conditions=("published",),
             bootstrap=1000,

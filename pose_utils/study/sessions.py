@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from pose_utils.errors import UsageError
 from pose_utils.runtime.opening import open_pipeline
 from pose_utils.runtime.pipeline import PosePipeline
-from pose_utils.study.benchmark import Config, make_workloads, run_benchmark, standard_configs
+from pose_utils.study.artefact_accuracy import measure_accuracy
+from pose_utils.study.benchmark import make_workloads, run_benchmark
+from pose_utils.study.configurations import select_configs, standard_configs
 from pose_utils.study.environment import describe_machine
-from pose_utils.study.latency import latency_summary, speedups
+from pose_utils.study.latency import block_medians, latency_summary, not_told_apart, speedups
 from pose_utils.study.material import choose_material, find_people
 from pose_utils.study.records import RunFolder
 from pose_utils.study.robustness import run_robustness
@@ -20,6 +21,12 @@ from pose_utils.zoo.samples import sample_pictures
 
 BASELINE = "torch-fp32-cpu"
 """Speed-ups are against this configuration, pose-only ones against its pose-only form."""
+
+OTHER_MODELS = (
+    "rtmdet-nano+rtmpose-m", "rtmdet-nano+rtmpose-t", "rtmdet-m+rtmpose-t", "rtmdet-m+rtmpose-s",
+    "rtmdet-m+rtmpose-m", "rtmdet-m+rtmpose-l",
+)  # fmt: skip
+"""Pairs that stand beside the models of the table: another detector, other pose models."""
 
 BLOCKS = 6
 PICTURES = 8
@@ -33,8 +40,21 @@ def bench(
     warmup: int,
     threads: int | None = None,
     images: Path | None = None,
+    ap_pictures: int = 0,
+    cold_start: bool = True,
 ) -> tuple[RunFolder, pd.DataFrame]:
     """Times the configurations `names` (none: all) on the sample pictures or a folder of the user's.
+
+    Args:
+        models: "detector+pose".
+        persons: Numbers of persons.
+        names: Names of configurations; those of other models are known too.
+        runs: Timed calls for each configuration and number of persons.
+        warmup: Least number of untimed calls.
+        threads: CPU threads; None for all cores this process may use.
+        images: A folder of the user's pictures.
+        ap_pictures: Measure keypoint AP on so many annotated pictures, where there are any; 0 for none.
+        cold_start: Open each configuration in a process of its own, for its memory and start.
 
     Returns:
         The run folder, and one row for each configuration and number of persons.
@@ -42,24 +62,52 @@ def bench(
     Raises:
         UsageError: A name in `names` does not exist.
     """
-    configs = _selected(standard_configs(models), names)
+    configs = select_configs(standard_configs(models, others=OTHER_MODELS if names else ()), names)
     files = choose_material(str(images)).paths if images else sample_pictures()
     workloads = make_workloads(find_people(files, open_pipeline("auto"), PICTURES), persons)
     run = RunFolder.create({"command": "bench", "machine": describe_machine()})
-    run_benchmark(configs, workloads, run, runs=runs, warmup=warmup, blocks=BLOCKS, threads=threads)
+    run_benchmark(
+        configs,
+        workloads,
+        run,
+        runs=runs,
+        warmup=warmup,
+        blocks=BLOCKS,
+        threads=threads,
+        cold_start=cold_start,
+    )
+    if ap_pictures:
+        measure_accuracy(configs, run, choose_material(limit=ap_pictures).truth, threads=threads)
     return run, bench_table(run)
 
 
 def bench_table(run: RunFolder) -> pd.DataFrame:
-    """Joins configs.csv and latency.parquet: one row for each configuration and number of persons."""
-    columns = ["config", "models", "pipeline", "status", "reason", "weights", "provider_used"]
-    latency = run.read("latency.parquet")
-    measured = ["config", "persons", "median_ms", "low", "high", "p95_ms", "p99_ms", "fps", "calls"]
-    table = run.read("configs.csv")[columns].merge(
-        latency_summary(latency)[measured], on="config", how="left"
-    )
-    table = table.merge(speedups(latency, BASELINE), on=["config", "persons"], how="left")
+    """Joins the records of a benchmark: one row for each configuration and number of persons."""
+    columns = [
+        "config", "models", "pipeline", "status", "reason", "weights", "provider_used", "load_s",
+        "first_call_ms", "cold_start", "peak_memory_mb", "gpu_memory_mb",
+    ]  # fmt: skip
+    latency, configs = run.read("latency.parquet"), run.read("configs.csv")
+    measured = [
+        "config", "persons", "median_ms", "low", "high", "mean_ms", "p90_ms", "p95_ms", "p99_ms",
+        "slowest_ms", "fps", "calls", "outliers",
+    ]  # fmt: skip
+    table = configs[columns].assign(size_mb=configs["size_bytes"] / 1e6)
+    table = table.merge(latency_summary(latency)[measured], on="config", how="left")
+    for more in (speedups(latency, BASELINE), not_told_apart(latency), _energy(run), block_medians(latency)):
+        table = table.merge(more, on=["config", "persons"], how="left")
+    accuracy = ["config", "ap", "ap_low", "ap_high", "loss", "loss_low", "loss_high", "boxes", "images"]
+    if run.has("accuracy.csv"):
+        table = table.merge(run.read("accuracy.csv")[accuracy], on="config", how="left")
     return table.sort_values(["persons", "median_ms"], ignore_index=True)
+
+
+def _energy(run: RunFolder) -> pd.DataFrame:
+    """Returns config, persons and the joules of one frame, NaN where the machine does not tell them."""
+    sums = run.read("machine.csv").groupby(["config", "persons"])[["cpu_joules", "gpu_joules", "calls"]]
+    sums = sums.sum(min_count=1)
+    frames = sums.pop("calls")
+    return sums.div(frames, axis=0).add_suffix("_per_frame").reset_index()
 
 
 def robustness(
@@ -82,11 +130,3 @@ def robustness(
     run = RunFolder(run_dir) if exists else RunFolder.create(info, run_dir)
     metrics = run_robustness(pipeline, material.paths, conditions, truth=material.truth, seed=seed, run=run)
     return run, metrics
-
-
-def _selected(configs: list[Config], names: Sequence[str]) -> list[Config]:
-    known = {config.name: config for config in configs}
-    unknown = sorted(set(names) - set(known))
-    if unknown:
-        raise UsageError(f"there is no configuration {unknown[0]!r}; known: {', '.join(known)}")
-    return [known[name] for name in names] if names else configs

@@ -1,0 +1,103 @@
+"""Which configurations the benchmark asks for: the published eight, and what machines of today add."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pose_utils.errors import UsageError
+
+FULL, POSE_ONLY, ONE_STAGE = "detect+pose", "pose", "one-stage"
+
+
+@dataclass(frozen=True)
+class Config:
+    """One row of the benchmark.
+
+    Attributes:
+        models: "detector+pose", or a one-stage model.
+        backend, precision, device: As in `runtime.backends.open_backend`.
+        pipeline: "detect+pose", "pose" (the pose stage alone) or "one-stage".
+        weights: trained, random or auto.
+        other_models: Whether these are not the models that the table is about; the name then says them.
+    """
+
+    models: str
+    backend: str
+    precision: str = "fp32"
+    device: str = "cpu"
+    pipeline: str = FULL
+    weights: str = "auto"
+    other_models: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of the row, such as "openvino-bf16-cpu" or "torch-fp32-cuda-pose"."""
+        base = f"{self.backend}-{self.precision}-{self.device}"
+        if self.other_models or self.pipeline == ONE_STAGE:
+            base = f"{self.models}-{base}"
+        return f"{base}-pose" if self.pipeline == POSE_ONLY else base
+
+
+_PLACES = (
+    ("torch", "fp32", "cpu"),
+    ("torch", "bf16", "cpu"),
+    ("onnxruntime", "fp32", "cpu"),
+    ("onnxruntime", "int8", "cpu"),
+    ("openvino", "fp32", "cpu"),
+    ("openvino", "bf16", "cpu"),
+    ("openvino", "int8", "cpu"),
+    ("torch", "fp32", "cuda"),
+    ("onnxruntime", "fp32", "cuda"),
+    ("onnxruntime", "fp16", "cuda"),
+    ("onnxruntime-tensorrt", "fp16", "cuda"),
+    ("tensorrt", "fp16", "cuda"),
+)
+
+_POSE_ONLY = (
+    ("torch", "fp32", "cpu"),
+    ("onnxruntime", "fp32", "cpu"),
+    ("openvino", "bf16", "cpu"),
+    ("torch", "fp32", "cuda"),
+    ("onnxruntime", "fp32", "cuda"),
+    ("tensorrt", "fp16", "cuda"),
+)
+
+_OTHER_MODELS_ON = (("openvino", "fp32", "cpu"), ("openvino", "bf16", "cpu"))
+"""Where other models are timed: what a CPU runs them fastest on, in full and in half precision."""
+
+
+def standard_configs(models: str, weights: str = "auto", others: Sequence[str] = ()) -> list[Config]:
+    """Returns the eight published configurations and those that a machine of today adds.
+
+    All are listed on every machine; those that cannot run here end as `skipped` with the reason.
+
+    Args:
+        models: "detector+pose" that the table is about.
+        weights: trained, random or auto.
+        others: Further pairs, timed on fewer back ends, so that the table shows what another detector or
+            pose model buys.
+    """
+    full = [Config(models, *place, weights=weights) for place in _PLACES]
+    pose = [Config(models, *place, pipeline=POSE_ONLY, weights=weights) for place in _POSE_ONLY]
+    further = [
+        Config(pair, *place, weights=weights, other_models=True)
+        for pair in dict.fromkeys(others)
+        if pair != models
+        for place in _OTHER_MODELS_ON
+    ]
+    one_stage = Config("movenet-multipose", "litert", pipeline=ONE_STAGE, weights="trained")
+    return [*full, *pose, *further, one_stage]
+
+
+def select_configs(configs: Sequence[Config], names: Sequence[str]) -> list[Config]:
+    """Returns the configurations called `names`, in that order; all where no name is given.
+
+    Raises:
+        UsageError: There is no such name.
+    """
+    known = {config.name: config for config in configs}
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise UsageError(f"there is no configuration {unknown[0]!r}; known: {', '.join(known)}")
+    return [known[name] for name in names] if names else list(configs)
