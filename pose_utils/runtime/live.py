@@ -1,8 +1,8 @@
 """Cameras and streams: the newest frame is always the next one, and nothing queues up.
 
 One thread captures, one runs the pipeline, and whoever iterates draws. Between them there is room for one
-frame each: a newer frame takes the place of one that nobody fetched. So a picture is never older than one
-frame's wait, one pass of the pipeline and one drawing, whatever the camera's rate.
+frame each: a newer frame takes the place of one that the pipeline did not fetch. So a picture is never older
+than one pass of the pipeline and two drawings, whatever the camera's rate.
 """
 
 from __future__ import annotations
@@ -54,7 +54,13 @@ class Slot:
             if not self._changed.wait_for(lambda: self._thing is not None or self._ended, timeout_s):
                 raise TimeoutError
             thing, self._thing = self._thing, None
+            self._changed.notify_all()
             return thing
+
+    def wait_until_taken(self) -> None:
+        """Waits until nothing lies here, or the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._thing is None or self._ended)
 
 
 class LiveFrames:
@@ -109,8 +115,8 @@ class LiveFrames:
 
     @property
     def dropped(self) -> int:
-        """Frames that were replaced by newer ones."""
-        return self._captured.dropped + self._found.dropped
+        """Frames that were replaced by newer ones before the pipeline was free."""
+        return self._captured.dropped
 
     def figures(self) -> dict[str, Any]:
         """Returns captured and dropped frames, and latency_ms from capture to finished picture."""
@@ -155,6 +161,8 @@ class LiveFrames:
                 start = time.perf_counter()
                 poses = self._find(frame.image)
                 self._found.put((frame, poses, (time.perf_counter() - start) * 1000))
+                # Only then the newest frame: a pass whose result nobody could take would be wasted.
+                self._found.wait_until_taken()
         except TimeoutError:
             reason = f"stalled: no frame for {stream.STALL_SECONDS} s after {self._count}"
             if self._count:
