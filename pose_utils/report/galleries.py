@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from pose_utils.palette import HALO, bgr
 from pose_utils.report.sheets import contact_sheet
 from pose_utils.report.viewer import Case
 from pose_utils.runtime.drawing import draw_poses
@@ -81,7 +82,7 @@ class ConditionPictures:
             poses: What was found under the condition.
             clean: What was found on the clean picture.
         """
-        image = read_image(next(path for path in self.material.paths if path.name == name))
+        image = read_image(self.file(name))
         # Corrupted in full size, as the study did, and only then made small for the page.
         corrupted = conditions.apply(
             condition,
@@ -92,7 +93,7 @@ class ConditionPictures:
             boxes=self._covered(name, clean),
         )
         small, scale = _shrunk(corrupted)
-        scaled = Poses(poses.keypoints * scale, poses.scores, poses.boxes * scale, poses.box_scores)
+        scaled = _scaled(poses, scale)
         label = conditions.find(condition).title + (f", severity {severity}" if severity else "")
         caption = f"{label}: {len(poses)} persons found, {len(clean)} on the clean picture."
         return Case(name, condition, severity, _shrunk(image)[0], small, draw_poses(small, scaled), caption)
@@ -110,6 +111,29 @@ class ConditionPictures:
             return poses_of(persons, joints, Setting(condition, severity, "detected"), [name])[0]
 
         return [self.case(*each, found(*each), found(each[0], "clean", 0)) for each in wanted]
+
+    def expected(self, name: str) -> Poses:
+        """Returns who is in a picture: the truth without crowds, or else the clean prediction.
+
+        They are numbered as in failures.csv; keypoints that are not labelled have score 0.
+        """
+        if self.material.truth is None:
+            persons, joints = self.run.read("persons.parquet"), self.run.read("poses.parquet")
+            return poses_of(persons, joints, Setting("clean", 0, "detected"), [name])[0]
+        persons = self.material.truth.by_name()[name].persons
+        alone = ~persons.crowd
+        keypoints = persons.keypoints[alone]
+        return Poses(
+            keypoints[..., :2], keypoints[..., 2] > 0, persons.boxes[alone], np.ones(int(alone.sum()))
+        )
+
+    def width(self, name: str) -> int:
+        """Returns the width of a picture's file in pixels."""
+        return read_image(self.file(name)).shape[1]
+
+    def file(self, name: str) -> Path:
+        """Returns the file of a picture."""
+        return next(path for path in self.material.paths if path.name == name)
 
     def _covered(self, name: str, clean: Poses) -> np.ndarray:
         """Boxes that person-placed occlusion was put on, chosen as the study chose them."""
@@ -142,3 +166,36 @@ def _shrunk(image: np.ndarray, side: int = 640) -> tuple[np.ndarray, float]:
         return image, scale
     size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA), scale
+
+
+def worst_sheet(pictures: ConditionPictures, worst: pd.DataFrame) -> np.ndarray:
+    """Returns pairs of pictures: who was to be found, and what was found under the condition.
+
+    Args:
+        pictures: Those of the run.
+        worst: Rows of failures.csv; the person of each is framed.
+    """
+    panels, labels = [], []
+    for row in worst.itertuples():
+        (case,) = pictures.cases_of([(row.image, row.condition, row.severity)])
+        expected = pictures.expected(row.image)
+        scale = case.original.shape[1] / pictures.width(row.image)
+        truth = draw_poses(case.original, _scaled(expected, scale), boxes=False)
+        panels += [_framed(picture, row, expected, scale) for picture in (truth, case.annotated)]
+        why = row.category.replace("_", " ")
+        labels += ["expected", f"{row.condition.replace('_', ' ')}: {why}"]
+    return contact_sheet(panels, labels, columns=4, cell=(300, 225))
+
+
+def _framed(picture: np.ndarray, row: object, expected: Poses, scale: float) -> np.ndarray:
+    """Draws a frame around the person of a row of failures.csv."""
+    framed = picture.copy()
+    if row.person < len(expected):
+        left, top, right, bottom = (expected.boxes[row.person] * scale).round().astype(int).tolist()
+        for colour, thick in ((bgr(HALO), 4), ((255, 255, 255), 2)):
+            cv2.rectangle(framed, (left, top), (right, bottom), colour, thick)
+    return framed
+
+
+def _scaled(poses: Poses, scale: float) -> Poses:
+    return Poses(poses.keypoints * scale, poses.scores, poses.boxes * scale, poses.box_scores)

@@ -11,6 +11,12 @@ from pose_utils.report.plots_accuracy import (
     metric_by_severity,
     published_detection_rate,
 )
+from pose_utils.report.plots_failures import (
+    failure_flow,
+    loss_by_stage,
+    losses_by_group,
+    score_reliability,
+)
 from pose_utils.report.plots_latency import (
     latency_by_config,
     latency_by_persons,
@@ -26,7 +32,8 @@ from pose_utils.report.plots_models import (
 )
 
 __all__ = [
-    "accuracy_against_latency", "failure_shares", "file_sizes", "joint_values", "latency_by_config",
-    "latency_by_persons", "latency_distribution", "metric_by_condition", "metric_by_severity", "parity_dots",
-    "published_detection_rate", "published_latency", "simcc_curves", "stage_waterfall",
+    "accuracy_against_latency", "failure_flow", "failure_shares", "file_sizes", "joint_values",
+    "latency_by_config", "latency_by_persons", "latency_distribution", "loss_by_stage", "losses_by_group",
+    "metric_by_condition", "metric_by_severity", "parity_dots", "published_detection_rate",
+    "published_latency", "score_reliability", "simcc_curves", "stage_waterfall",
 ]  # fmt: skip

@@ -20,7 +20,7 @@ METRIC_NAMES: Mapping[str, str] = {
     "person_recall": "persons whose box was found (IoU .5)", "pck": "PCK",
     "detection_rate": "pictures in which somebody was found",
     "mean_confidence": "mean keypoint confidence", "consistency": "OKS with the clean prediction",
-    "persons_kept": "share of persons kept",
+    "persons_kept": "share of persons kept", "persons_found": "share of persons found (OKS .75)",
 }  # fmt: skip
 """What a metric is called on an axis; a metric not listed here is printed as it is named."""
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from pose_utils.report.reading_robustness import bottleneck_sentence
+from pose_utils.report.recommendation import PIPELINES, command, recommend
+from pose_utils.study.attribution import attribution_table
 from pose_utils.study.latency import latency_summary, name_models, speedups
-
-PIPELINES = ("detect+pose", "one-stage")
-"""Pipelines that find and pose persons; the pose stage alone doesn't answer the question."""
 
 BASELINE = ("torch", "fp32")
 """Back end and precision that speed-ups are counted from, of the same models on the same device."""
@@ -33,6 +33,11 @@ def answer(tables: Mapping[str, pd.DataFrame], info: Mapping[str, object]) -> An
     """
     there = {name: table for name, table in tables.items() if table is not None and not table.empty}
     headline, points = _speed(there.get("latency.parquet"), machine(info))
+    if "latency.parquet" in there and "accuracy.csv" in there:
+        advice = recommend(there["latency.parquet"], there["accuracy.csv"], _here(machine(info)))
+        if advice:
+            # How fast the models of the comparison are stays the first thing below the advice.
+            headline, points = advice[0], [*advice[1], headline, *points]
     points += _accuracy(there.get("metrics.csv"))
     points += _parity(there.get("parity.csv"))
     points += _left_out(there.get("backends.csv"), there.get("configs.csv"))
@@ -51,8 +56,12 @@ def machine(info: Mapping[str, object]) -> str:
     return ", ".join(named)
 
 
+def _here(where: str) -> str:
+    return f"On this machine ({where})" if where else "On this machine"
+
+
 def _speed(latency: pd.DataFrame | None, where: str) -> tuple[str, list[str]]:
-    here = f"On this machine ({where})" if where else "On this machine"
+    here = _here(where)
     nothing = f"{here} this run timed no whole pipeline, so which runtime to use stays open."
     if latency is None:
         return nothing, []
@@ -87,6 +96,8 @@ def _speed(latency: pd.DataFrame | None, where: str) -> tuple[str, list[str]]:
             "Its weights are random: the latency is that of the exact architecture, "
             "of its accuracy this run says nothing."
         )
+    when = "Run it" if best["weights"] == "trained" else "Once its trained weights are here"
+    points.append(f"{when}: {command(best)}")
     return headline + ".", points
 
 
@@ -116,6 +127,8 @@ def _accuracy(metrics: pd.DataFrame | None) -> list[str]:
                 f"{row['condition'].replace('_', ' ').capitalize()}{severity} costs most: {words} "
                 f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})."
             )
+        if not attribution_table(metrics).empty:
+            points.append(bottleneck_sentence(metrics))
         return points
     return ["Accuracy was not measured in this run."]
 

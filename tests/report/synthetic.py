@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 
@@ -145,6 +147,42 @@ def failures(conditions=CONDITIONS) -> pd.DataFrame:
                          "iou": 0.7, "oks": 0.6, "score": 0.5, "area": 9000.0, "visible_keypoints": 12,
                          "reference": "truth"})  # fmt: skip
     return _shaped("failures.csv", rows)
+
+
+def split() -> pd.DataFrame:
+    """What two conditions cost and whom, as attribution.attribution_table returns it."""
+    rows = []
+    for condition, severity, verdict, difference in (
+        ("low_light_severe", 0, "detector", 0.1), ("defocus", 3, "undecided", 0.01),
+    ):  # fmt: skip
+        row = {"condition": condition, "severity": severity, "metric": "keypoint_ap", "verdict": verdict}
+        for part, value in (("loss", 0.3), ("detector", 0.2), ("pose", 0.1), ("difference", difference)):
+            row |= {part: value, f"{part}_low": value - 0.05, f"{part}_high": value + 0.05}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def flow() -> pd.DataFrame:
+    """How 100 persons moved, as failure_groups.flow_from_clean returns it."""
+    ends, persons = ("found", "no box"), (25, 35, 10, 30)
+    moved = [(*pair, count) for pair, count in zip(itertools.product(ends, ends), persons, strict=True)]
+    return pd.DataFrame(moved, columns=["before", "after", "persons"])
+
+
+def groups() -> pd.DataFrame:
+    """Losses of two groups, as failure_groups.losses_by_group returns them."""
+    rows = [("size", value, kind, 100, 20, share, share - 0.1, share + 0.1)
+            for value in ("small, below 32² px", "medium")
+            for kind, share in (("clean", 0.2), ("corrupted", 0.5))]  # fmt: skip
+    columns = ["group", "value", "pictures", "persons", "lost", "share", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def bins() -> pd.DataFrame:
+    """Scores against how often they are right, as calibration.calibrate returns them."""
+    factors = (("clean", 1.2), ("noise_heavy", 0.8))
+    rows = [(name, score, 20, score * factor) for name, factor in factors for score in (0.1, 0.4, 0.8)]
+    return pd.DataFrame(rows, columns=["condition", "score", "boxes", "right"])
 
 
 def joint_losses() -> pd.DataFrame:

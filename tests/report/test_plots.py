@@ -31,6 +31,12 @@ def cases(synthetic):
         "published_detection_rate": (synthetic.metrics(),),
         "failure_shares": (synthetic.failures(),),
         "joint_values": (synthetic.joint_losses(), "PCK lost"),
+        "loss_by_stage": (synthetic.split(),),
+        "failure_flow": (
+            {"noise": synthetic.flow(), "blur": synthetic.flow()}, ["found", "no box", "box poor"],
+        ),
+        "losses_by_group": (synthetic.groups(),),
+        "score_reliability": (synthetic.bins(), ["clean", "noise_heavy"]),
         "simcc_curves": (*synthetic.simcc(), "left_wrist"),
         "parity_dots": (synthetic.parity(),),
         "file_sizes": (synthetic.backends(),),
@@ -90,7 +96,8 @@ def _within(label, axis):
     [("stage_waterfall", ()), ("latency_by_config", ()), ("latency_by_persons", ()),
      ("latency_distribution", ()),
      ("metric_by_condition", ("keypoint_ap",)), ("metric_by_severity", ("keypoint_ap",)),
-     ("failure_shares", ()), ("parity_dots", ()), ("file_sizes", ())],
+     ("failure_shares", ()), ("loss_by_stage", ()), ("losses_by_group", ()),
+     ("score_reliability", (["clean"],)), ("parity_dots", ()), ("file_sizes", ())],
 )  # fmt: skip
 def test_without_rows_a_figure_says_so(cases, name, arguments):
     empty = cases[name][0].iloc[:0]
@@ -119,6 +126,22 @@ def test_failure_shares_add_up_to_100_and_print_how_many_persons(synthetic):
     for bar in bars:
         ends[round(bar.get_y(), 3)] = ends.get(round(bar.get_y(), 3), 0) + bar.get_width()
     assert all(total == pytest.approx(100) for total in ends.values()) and "clean  (204)" in texts(figure)
+
+
+def test_who_loses_more_is_written_only_where_it_was_shown(synthetic):
+    printed = texts(plots.loss_by_stage(synthetic.split()))
+    assert printed.count("detector loses more") == 1 and printed.count("can't be told") == 1
+    assert "defocus 3" in printed
+
+
+def test_a_flow_keeps_every_person_on_both_sides(synthetic):
+    figure = plots.failure_flow({"noise": synthetic.flow()}, ["found", "no box", "box poor"])
+    columns = {0: 0.0, 1: 0.0}
+    for bar in figure.axes[0].patches:
+        if hasattr(bar, "get_height") and bar.get_height() > 0:
+            columns[round(bar.get_x() + bar.get_width() / 2)] += bar.get_height()
+    assert columns == pytest.approx({0: 1.0, 1: 1.0})
+    assert "60" in texts(figure)  # found on the clean pictures
 
 
 def test_random_weights_are_named(synthetic):
