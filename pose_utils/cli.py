@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from pose_utils import paths
 from pose_utils.errors import PoseUtilsError, UsageError
@@ -25,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # file names may hold bytes that are no text
     options = build_parser().parse_args(arguments)
+    with suppress(ValueError):  # only the main thread may; SIGTERM then ends a run as Ctrl-C does
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _HANDLERS[options.command](options)
     except UsageError as error:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class PoseUtilsError(Exception):
     """Base of every error that is shown to a user as one line instead of a traceback."""
@@ -21,3 +24,11 @@ class AssetError(PoseUtilsError):
 
 class Unavailable(PoseUtilsError):
     """This machine cannot honour a request (no GPU, library or weights); rows say `skipped`."""
+
+
+def not_allowed(what: str, value: object, allowed: Iterable[str]) -> UsageError:
+    """Makes the error for a value that is none of a list: one line with the nearest and all that are."""
+    names = [str(name) for name in allowed]
+    near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return UsageError(f"{what} is {value!r}{hint} Allowed: {', '.join(names)}.")

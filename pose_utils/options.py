@@ -3,21 +3,45 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import re
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from pose_utils.errors import UsageError
 from pose_utils.runtime.backends import BACKENDS, DEVICES, PRECISIONS
+from pose_utils.study import conditions
 
 USAGE = 64
 """Exit code for wrong usage (sysexits.h, EX_USAGE)."""
 
 
 class _Parser(argparse.ArgumentParser):
+    """Wrong usage is one line: which option, what was given, what is allowed, and the nearest name."""
+
+    def __init__(self, **options: Any) -> None:
+        # An abbreviation would change its meaning with the next new option.
+        super().__init__(**options, allow_abbrev=False)
+
     def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        print(f"{self.prog}: {message}", file=sys.stderr)
+        message = " ".join(message.split())
+        given, known = "", []
+        if choice := re.search(r"invalid choice: '(.*)' \(choose from (.+)\)", message):
+            given, known = choice[1], re.findall(r"[\w.+-]+", choice[2])
+        elif message.startswith("unrecognized arguments: -"):
+            given, known = message.split()[2].partition("=")[0], sorted(self._every_option())
+        near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        print(f"{self.prog}: {message}{hint} (--help lists all)", file=sys.stderr)
         raise SystemExit(USAGE)
+
+    def _every_option(self) -> set[str]:
+        found = set(self._option_string_actions)
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                found = found.union(*(parser._option_string_actions for parser in action.choices.values()))
+        return found
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -109,8 +133,8 @@ def _add_robustness(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--images", type=Path, required=True)
     command.add_argument("--annotations", type=Path, default=None)
     command.add_argument("--max-images", type=_positive, default=None)
-    command.add_argument("--conditions", type=_names, default=("published",), metavar="NAME,...")
-    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--conditions", type=_conditions, default=("published",), metavar="NAME,...")
+    command.add_argument("--seed", type=_natural, default=0)
     command.add_argument("--run-dir", type=Path, default=None, help="continue in this run folder")
     _add_pipeline_options(command)
 
@@ -120,7 +144,7 @@ def _add_report(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--profile", default="quick", choices=("smoke", "quick", "full"))
     command.add_argument("--models", default="auto", metavar="D+P")
     command.add_argument("--device", default="cpu", choices=DEVICES)
-    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--seed", type=_natural, default=0)
     command.add_argument(
         "--notebooks", type=_names, default=(), metavar="NAME,...", help="default: all seven"
     )
@@ -163,4 +187,13 @@ def _names(text: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(",") if part.strip())
     if not names:
         raise argparse.ArgumentTypeError("names separated by commas are expected")
+    return names
+
+
+def _conditions(text: str) -> tuple[str, ...]:
+    names = _names(text)
+    try:
+        conditions.expand(names)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return names

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from pose_utils import paths
 from pose_utils.errors import InputError, UsageError
 from pose_utils.report.kernel import PapermillExecutionError, execute
+from pose_utils.runtime.backends import DEVICES
 from pose_utils.study.records import write_atomic
 
 PROFILES = ("smoke", "quick", "full")
@@ -88,6 +89,8 @@ def run_notebooks(
     """
     if profile not in PROFILES:
         raise _unknown("profile", profile, PROFILES)
+    if device not in DEVICES:
+        raise _unknown("device", device, DEVICES)
     sources = _chosen(folder, names)
     run_dir = Path(run_dir).resolve()
     if (run_dir / "executed").resolve() == Path(folder).resolve():

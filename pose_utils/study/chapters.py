@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from pose_utils.errors import AssetError, Unavailable
-from pose_utils.runtime.backends import open_backend
+from pose_utils.errors import AssetError, Unavailable, UsageError, not_allowed
+from pose_utils.runtime.backends import DEVICES, open_backend
 from pose_utils.runtime.opening import open_pipeline
 from pose_utils.runtime.pipeline import PosePipeline
 from pose_utils.study.artefact_accuracy import measure_accuracy
@@ -47,9 +47,13 @@ def start_run(profile: str, models: str, device: str, seed: int, run_dir: str = 
     """Settles the models, makes the run folder (or takes `run_dir`) and writes run.json.
 
     Raises:
-        UsageError: An unknown profile or model.
+        UsageError: An unknown profile, model or device, or a seed that is none.
     """
     plan = get_plan(profile)
+    if device not in DEVICES:
+        raise not_allowed("device", device, DEVICES)
+    if not isinstance(seed, int) or seed < 0:
+        raise UsageError(f"seed is {seed!r}. Allowed: whole numbers from 0 on.")
     choice = choose_models(models)
     rtm = rtm_models(choice, plan.rtm_models)
     info = {

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from pose_utils.errors import UsageError
+from pose_utils.errors import not_allowed
 from pose_utils.zoo.engines import TARGETS
 
 
@@ -112,6 +111,4 @@ def get_plan(profile: str) -> Plan:
     """Returns the plan of `profile`; raises UsageError naming the nearest one otherwise."""
     if profile in PLANS:
         return PLANS[profile]
-    near = difflib.get_close_matches(profile, PLANS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise UsageError(f"profile is {profile!r}{hint} Allowed: {', '.join(PLANS)}.")
+    raise not_allowed("profile", profile, PLANS)
