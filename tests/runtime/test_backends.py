@@ -42,7 +42,9 @@ def test_the_numbers_are_those_of_pytorch(opened, name, model, count):
     assert len(found) == len(expected)
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.dtype == np.float32 and ours.shape == theirs.shape
-        np.testing.assert_allclose(ours, theirs, atol=2e-4 * np.abs(theirs).max())
+        # A detector this deep with random weights magnifies rounding; a pose model does not.
+        tolerance = 2e-4 if model == "rtmpose-t" else 3e-3
+        np.testing.assert_allclose(ours, theirs, atol=tolerance * np.abs(theirs).max())
 
 
 @pytest.mark.parametrize("name", ("torch", *PEERS))

@@ -52,6 +52,13 @@ def test_boxes_and_scores_are_those_of_mmdets_head(head, seed, bias):
     np.testing.assert_allclose(ours.boxes, boxes, atol=1e-3)
 
 
+def test_of_a_crowded_level_the_best_thousand_go_on():
+    outputs = random_heads(0, 2.0)
+    _, scores = decode.rtmdet_candidates(outputs, SIZE)
+    expected = [np.sort(1 / (1 + np.exp(-level.ravel())))[-1000:] for level in outputs[:3]]
+    np.testing.assert_allclose(np.sort(scores), np.sort(np.concatenate(expected)), rtol=1e-5)
+
+
 def test_one_confident_cell_gives_the_box_around_its_corner():
     outputs = [np.full((1, 1, side, side), -20.0, "float32") for side in (40, 20, 10)]
     outputs += [np.zeros((1, 4, side, side), "float32") for side in (40, 20, 10)]

@@ -40,7 +40,9 @@ def test_the_file_equals_the_module_at_every_batch_size(name, count):
     found = session(exported(name)).run(None, {"input": pixels})
     assert len(found) == len(expected)
     for ours, theirs in zip(found, expected, strict=True):
-        np.testing.assert_allclose(ours, theirs.numpy(), atol=2e-4 * theirs.abs().max().item())
+        # A detector this deep with random weights magnifies rounding; a pose model does not.
+        tolerance = 2e-4 if name == "rtmpose-t" else 3e-3
+        np.testing.assert_allclose(ours, theirs.numpy(), atol=tolerance * theirs.abs().max().item())
 
 
 @pytest.mark.parametrize("name", MODELS)
