@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ import pandas as pd
 
 from pose_utils import paths
 from pose_utils.errors import InputError, UsageError
+from pose_utils.study.atomic import remove_leftovers, write_atomic
 
 SCHEMA_VERSION = 1
 
@@ -87,6 +87,13 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "boxes": _STR, "metric": _STR, "value": _FLOAT, "low": _FLOAT, "high": _FLOAT, "n": _INT,
         "unit": _STR, "reference": _STR,
     },
+    # One row for each figure of a remedy under a condition; `gain` and `ms_added` are against the same
+    # pipeline without it, paired picture by picture. "frame gate" has its own figures.
+    "remedies.csv": {
+        "models": _STR, "backend": _STR, "precision": _STR, "remedy": _STR, "condition": _STR,
+        "severity": _INT, "metric": _STR, "value": _FLOAT, "low": _FLOAT, "high": _FLOAT, "n": _INT,
+        "unit": _STR,
+    },
     # One row for each reference person (kind "person"), who ends in exactly one category, and for each
     # prediction that is nobody's (kind "extra"). person counts within image and kind. joints holds
     # one letter for each of the 17 keypoints: g good, j jitter, i inversion, s swap, m miss, x lost with
@@ -109,27 +116,6 @@ def new_run_id(now: datetime | None = None) -> str:
     return f"{stamp}-{os.urandom(2).hex()}"
 
 
-def write_atomic(path: Path, write: Callable[[Path], Any]) -> Path:
-    """Lets `write` fill a temporary file beside `path` and renames it into place.
-
-    Raises:
-        InputError: The folder cannot be written to, or the disk is full.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            write(temporary)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
-    return path
-
-
 class RunFolder:
     """One run's records: `run.json`, the tables of `SCHEMAS`, and parts of unfinished tables."""
 
@@ -139,6 +125,7 @@ class RunFolder:
         if not (self.path / "run.json").is_file():
             raise UsageError(f"{self.path} is no run folder: it has no run.json. Run notebook 00 first.")
         self.run_id: str = self.info()["run_id"]
+        remove_leftovers(self.path)
 
     @classmethod
     def create(cls, info: Mapping[str, Any], path: Path | None = None) -> RunFolder:
@@ -162,7 +149,16 @@ class RunFolder:
 
     def info(self) -> dict[str, Any]:
         """Returns run.json: versions, hardware, weight digests and parameters."""
-        return json.loads((self.path / "run.json").read_text())
+        path = self.path / "run.json"
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(
+                f"{path} cannot be read ({error}): run notebook 00 into another folder"
+            ) from error
+        if not isinstance(record, dict) or not isinstance(record.get("run_id"), str):
+            raise InputError(f"{path} is damaged: it names no run. Run notebook 00 into another folder")
+        return record
 
     def update_info(self, **values: Any) -> None:
         """Adds or replaces entries of run.json."""
@@ -209,10 +205,25 @@ class RunFolder:
         safe = re.sub(r"[^A-Za-z0-9._-]+", "-", key)
         return self.path / "parts" / Path(table).stem / f"{safe}{Path(table).suffix}"
 
+    def has_part(self, table: str, key: str) -> bool:
+        """Says whether part `key` of `table` is there; one that is damaged or of another time is deleted."""
+        path = self.part_path(table, key)
+        if not path.is_file():
+            return False
+        try:
+            frame = _load(path, table)
+            good = set(frame.columns) == {*SCHEMAS[table], "run_id", "schema_version"}
+            good &= bool((frame["schema_version"] == SCHEMA_VERSION).all()) if good else False
+        except (OSError, ValueError):
+            good = False
+        if not good:
+            path.unlink()
+        return good
+
     def part(self, table: str, key: str, compute: Callable[[], pd.DataFrame | list[dict]]) -> pd.DataFrame:
         """Returns part `key` of `table`, computed now or read back from an interrupted run."""
         path = self.part_path(table, key)
-        if path.is_file():
+        if self.has_part(table, key):
             return _load(path, table)
         frame = _validated(table, compute(), self.run_id)
         write_atomic(path, lambda target: _save(frame, target))

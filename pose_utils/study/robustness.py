@@ -133,7 +133,7 @@ def run_robustness(
             raise InputError(f"{len(without)} pictures have no annotations, {without[0]} for one")
     study = _Study(pipeline, paths, _true_boxes(truth), seed, _modes(pipeline, truth, boxes), run, bootstrap)
 
-    todo = [pair for pair in pairs if not all(run.part_path(t, study.key(*pair)).is_file() for t in TABLES)]
+    todo = [pair for pair in pairs if not all(run.has_part(table, study.key(*pair)) for table in TABLES)]
     clean: dict[str, Poses] = {}
     parts: list[tuple[pd.DataFrame, ...]] = []
     with tqdm(total=len(todo) * len(paths), unit="image", disable=not progress, mininterval=1) as bar:
