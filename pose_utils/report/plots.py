@@ -21,6 +21,7 @@ from pose_utils.report.plots_latency import (
     latency_by_config,
     latency_by_persons,
     latency_distribution,
+    speedup_bars,
     stage_waterfall,
 )
 from pose_utils.report.plots_models import (
@@ -35,5 +36,5 @@ __all__ = [
     "accuracy_against_latency", "failure_flow", "failure_shares", "file_sizes", "joint_values",
     "latency_by_config", "latency_by_persons", "latency_distribution", "loss_by_stage", "losses_by_group",
     "metric_by_condition", "metric_by_severity", "parity_dots", "published_detection_rate",
-    "published_latency", "score_reliability", "simcc_curves", "stage_waterfall",
+    "published_latency", "score_reliability", "simcc_curves", "speedup_bars", "stage_waterfall",
 ]  # fmt: skip

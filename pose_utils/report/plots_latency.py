@@ -12,7 +12,7 @@ from matplotlib.transforms import offset_copy
 
 from pose_utils import palette as colours
 from pose_utils.report.style import current_theme, empty_figure, encoding, new_figure, write_beside
-from pose_utils.study.latency import latency_summary, name_models
+from pose_utils.study.latency import latency_summary, name_models, speedups
 
 STAGES = ("decode", "letterbox", "detect", "nms", "crop", "pose", "keypoints")
 """Stages of a frame in the order they run; the fields of `types.StageTimes`."""
@@ -131,6 +131,42 @@ def latency_distribution(latency: pd.DataFrame, persons: int | None = None) -> F
     _milliseconds(axes, rows["ms"].min(), rows["ms"].max(), room=1.05)
     axes.set(ylabel="share of calls done", ylim=(0, 1.02))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
+    return figure
+
+
+def speedup_bars(latency: pd.DataFrame, baseline: str, persons: int | None = None) -> Figure:
+    """Draws how many times faster each configuration is than its like-for-like baseline, with 95 % intervals.
+
+    Pose-only rows stand against the pose-only baseline. Pale bars cannot be told from their baseline;
+    rows of other models than the baseline's are left out, because they do another job.
+
+    Args:
+        latency: Rows of latency.parquet.
+        baseline: A config name; see `study.latency.speedups`.
+        persons: Which person count; by default the smallest that was timed.
+    """
+    rows = speedups(_of_persons(latency, persons), baseline)
+    rows = rows[rows["baseline"].isin([baseline, f"{baseline}-pose"]) & rows["config"].ne(rows["baseline"])]
+    if rows.empty:
+        return empty_figure(f"Nothing was timed beside {baseline}.")
+    rows = rows.sort_values(["baseline", "speedup"], ascending=[False, True], ignore_index=True)
+    figure, (axes,) = new_figure(1.1 + 0.36 * len(rows))
+    for against, mark in encoding(sorted(rows["baseline"].unique())).items():
+        for position, row in rows[rows["baseline"] == against].iterrows():
+            alike = row["speedup_low"] <= 1 <= row["speedup_high"]
+            axes.barh(position, row["speedup"], height=0.62, color=mark.colour, alpha=0.35 if alike else 1,
+                      hatch=mark.hatch, edgecolor=current_theme().background)  # fmt: skip
+            axes.plot([row["speedup_low"], row["speedup_high"]], [position] * 2, "-|", linewidth=1.6,
+                      color=current_theme().ink, markersize=8)  # fmt: skip
+            text = f"{row['speedup']:.2f}" + (", not told apart" if alike else "")
+            write_beside(axes, text, (row["speedup_high"], position))
+        axes.barh(0, 0, color=mark.colour, hatch=mark.hatch, edgecolor=current_theme().background,
+                  label=f"against {against}")  # fmt: skip
+    axes.axvline(1, color=current_theme().ink, linewidth=1, linestyle=":")
+    axes.set_yticks(range(len(rows)), rows["config"])
+    axes.set(xlabel="times as fast, with 95 % interval", xlim=(0, rows["speedup_high"].max() * 1.25))
+    axes.grid(visible=False, axis="y")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return figure
 
 

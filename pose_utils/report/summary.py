@@ -33,12 +33,14 @@ def answer(tables: Mapping[str, pd.DataFrame], info: Mapping[str, object]) -> An
     """
     there = {name: table for name, table in tables.items() if table is not None and not table.empty}
     headline, points = _speed(there.get("latency.parquet"), machine(info))
+    advised = False
     if "latency.parquet" in there and "accuracy.csv" in there:
         advice = recommend(there["latency.parquet"], there["accuracy.csv"], _here(machine(info)))
-        if advice:
+        if advised := advice is not None:
             # How fast the models of the comparison are stays the first thing below the advice.
             headline, points = advice[0], [*advice[1], headline, *points]
-    points += _accuracy(there.get("metrics.csv"))
+    if "metrics.csv" in there or not advised:
+        points += _accuracy(there.get("metrics.csv"))
     points += _parity(there.get("parity.csv"))
     points += _left_out(there.get("backends.csv"), there.get("configs.csv"))
     return Answer(headline, tuple(points))
@@ -73,6 +75,8 @@ def _speed(latency: pd.DataFrame | None, where: str) -> tuple[str, list[str]]:
     # One-stage models are another trade of accuracy: they answer only where nothing else ran.
     two_stage = rows[rows["pipeline"] == "detect+pose"]
     rows = two_stage if len(two_stage) else rows
+    # The models that the table is about, not those that stand beside them on fewer back ends.
+    rows = rows[rows["models"] == rows["models"].mode()[0]]
     best = rows.iloc[0]
     persons = "one person" if best["persons"] == 1 else f"{best['persons']} persons"
     headline = (

@@ -52,7 +52,7 @@ def latency(persons=(1, 4, 8), blocks=5, repeats=6, weights="trained", configs=_
                     stages["total"] = sum(stages.values())
                     rows += [
                         {"config": config, "models": "rtmdet-m+rtmpose-m", "backend": backend,
-                         "precision": precision, "pipeline": "detect+pose", "stage": name, "persons": count,
+                         "precision": precision, "device": "cpu", "pipeline": "detect+pose", "stage": name, "persons": count,
                          "block": block, "repeat": repeat, "ms": ms, "weights": weights}
                         for name, ms in stages.items()
                     ]  # fmt: skip
@@ -74,6 +74,27 @@ def configs(**override) -> pd.DataFrame:
             rows[0] | {"config": name, "backend": name.split("-")[0], "status": "skipped", "reason": reason}
         )
     return _shaped("configs.csv", rows).assign(**override)
+
+
+def accuracy(**losses) -> pd.DataFrame:
+    """Rows of accuracy.csv: AP .7 less what `losses` takes from a back end or precision."""
+    rows = [
+        {"config": name, "models": "rtmdet-m+rtmpose-m", "pipeline": "detect+pose", "status": "ok", "reason": "",
+         "digest": "a+b", "boxes": "detected", "images": 24, "persons": 60, "ap": 0.7 - loss,
+         "ap_low": 0.6 - loss, "ap_high": 0.8 - loss, "against": "torch-fp32-cpu", "loss": loss,
+         "loss_low": loss - 0.004, "loss_high": loss + 0.004}
+        for name, (backend, precision, *_) in _CONFIGS.items()
+        for loss in [losses.get(precision, losses.get(backend, 0.0))]
+    ]  # fmt: skip
+    lost = {"config": "tensorrt-fp16-cuda", "status": "skipped", "reason": "did not run: no driver"}
+    return _shaped("accuracy.csv", [*rows, rows[0] | lost])
+
+
+def machine(**override) -> pd.DataFrame:
+    """Rows of machine.csv of a machine that tells nothing but how busy it was."""
+    row = {"config": "torch-fp32-cpu", "persons": 1, "block": 0, "calls": 6, "seconds": 2.0,
+           "governor": "not told", "others_cores": 0.25, "stolen_share": 0.0}  # fmt: skip
+    return _shaped("machine.csv", [row, row | {"block": 1}]).assign(**override)
 
 
 def backends(**override) -> pd.DataFrame:

@@ -26,6 +26,7 @@ def cases(synthetic):
         "latency_by_config": (latency,),
         "latency_by_persons": (latency,),
         "latency_distribution": (latency,),
+        "speedup_bars": (latency, "torch-fp32-cpu"),
         "metric_by_condition": (synthetic.metrics(), "keypoint_ap"),
         "metric_by_severity": (synthetic.metrics((1, 3, 5)).query("boxes == 'detected'"), "keypoint_ap"),
         "published_detection_rate": (synthetic.metrics(),),
@@ -190,8 +191,8 @@ def test_published_tables_hold_the_published_figures():
 def test_the_interval_of_a_summary_holds_its_median_and_follows_the_blocks():
     rng = np.random.default_rng(0)
     block = np.repeat(np.arange(10), 20)
-    base = {"config": "a", "models": "m", "backend": "b", "precision": "p", "pipeline": "detect+pose",
-            "stage": "total", "persons": 1, "repeat": 0, "weights": "trained"}  # fmt: skip
+    base = {"config": "a", "models": "m", "backend": "b", "precision": "p", "device": "cpu",
+            "pipeline": "detect+pose", "stage": "total", "persons": 1, "repeat": 0, "weights": "trained"}  # fmt: skip
     drift = 100 + 5 * rng.standard_normal(10)[block]
     drifting = pd.DataFrame(base | {"block": block, "ms": drift}, index=range(200))
     steady = drifting.assign(ms=100 + 5 * rng.standard_normal(200))
