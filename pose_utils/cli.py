@@ -19,6 +19,9 @@ from pose_utils.errors import PoseUtilsError, UsageError
 from pose_utils.options import USAGE, build_parser
 from pose_utils.study.records import new_run_id
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 OK, NOTHING_DONE, INTERRUPTED = 0, 2, 130
 
 
@@ -100,9 +103,12 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
+    from pose_utils.study.comparison import compare, comparison_sentence, read_earlier
     from pose_utils.study.records import write_atomic
     from pose_utils.study.sessions import bench
 
+    # Before anything is timed: a wrong file shall not cost a benchmark.
+    earlier = read_earlier(options.against) if options.against else None
     run, table = bench(
         options.models,
         options.persons,
@@ -111,12 +117,29 @@ def _bench(options: argparse.Namespace) -> int:
         options.warmup,
         options.threads,
         options.images,
+        options.ap_pictures,
+        options.cold_start,
     )
     if options.json:
         write_atomic(options.json, lambda path: path.write_text(table.to_json(orient="records", indent=1)))
-    print(table.to_string(index=False, float_format="{:.2f}".format))
+    print(_bench_text(table))
+    if earlier is not None:
+        changes = compare(earlier, table)
+        print(changes.to_string(index=False, float_format="{:.3f}".format))
+        print(comparison_sentence(changes))
     print(f"records: {run.path}")
     return OK if (table["status"] == "ok").any() else NOTHING_DONE
+
+
+def _bench_text(table: pd.DataFrame) -> str:
+    """Columns that say something, the rows that ran first; reasons of the others below them."""
+    hidden = ["block_medians_ms", "provider_used", "status", "reason", "cold_start", "boxes"]
+    ran = table[table["status"] == "ok"].drop(columns=hidden, errors="ignore").dropna(axis=1, how="all")
+    lost = table[table["status"] != "ok"]
+    lines = [ran.to_string(index=False, float_format="{:.2f}".format, na_rep="not told")]
+    if "reason" in lost:
+        lines += [f"{row.config} {row.status}: {row.reason}" for row in lost.itertuples()]
+    return "\n".join(lines)
 
 
 def _robustness(options: argparse.Namespace) -> int:

@@ -125,7 +125,20 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--warmup", type=_positive, default=5)
     command.add_argument("--threads", type=_positive, default=None)
     command.add_argument("--images", type=Path, default=None, help="a folder of your own pictures")
-    command.add_argument("--json", type=Path, default=None, metavar="FILE")
+    command.add_argument(
+        "--ap-pictures", type=_natural, default=24, metavar="N",
+        help="annotated pictures for keypoint AP, where there are any (default 24, 0: none)",
+    )  # fmt: skip
+    command.add_argument(
+        "--no-cold-start",
+        dest="cold_start",
+        action="store_false",
+        help="skip memory and start in own processes",
+    )
+    command.add_argument("--json", type=Path, default=None, metavar="FILE", help="write the rows as JSON")
+    command.add_argument(
+        "--against", type=Path, default=None, metavar="FILE", help="compare with the JSON of an earlier run"
+    )
 
 
 def _add_robustness(commands: argparse._SubParsersAction) -> None:
