@@ -95,9 +95,10 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from pose_utils.zoo.deliver import deliver
+    from pose_utils.runtime.deliver import deliver, deliver_fused
 
-    for path, note in deliver(options.models, options.precision, options.weights, options.output):
+    request = (options.models, options.precision, options.weights, options.output)
+    for path, note in [deliver_fused(*request)] if options.fused else deliver(*request):
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB  {note}")
     return OK
 

@@ -111,9 +111,12 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
 def _add_export(commands: argparse._SubParsersAction) -> None:
     command = _command(commands, "export", "write the ONNX files of a pipeline")
     command.add_argument("--models", required=True, metavar="D+P")
+    command.add_argument("--fused", action="store_true", help="one file that takes a frame and gives people")
     command.add_argument("--precision", default="fp32", choices=("fp32", "fp16"))
     command.add_argument("--weights", default="auto", choices=("auto", "trained", "random"))
-    command.add_argument("--output", type=Path, default=Path("exports"), help="folder for the files")
+    command.add_argument(
+        "--output", type=Path, default=Path("exports"), metavar="PATH", help="folder, or with --fused a file"
+    )
 
 
 def _add_bench(commands: argparse._SubParsersAction) -> None:

@@ -8,14 +8,11 @@ import cv2
 import numpy as np
 
 from pose_utils.types import NUM_KEYPOINTS, Detections
+from pose_utils.zoo.specs import MAX_PERSONS, NMS_IOU, RTMDET_STRIDES, SIMCC_SPLIT_RATIO
 
-RTMDET_STRIDES = (8, 16, 32)
 MIN_SCORE = 0.05
-NMS_IOU = 0.6
 CANDIDATES_PER_LEVEL = 1000
-MAX_PERSONS = 100
-SIMCC_SPLIT_RATIO = 2.0
-"""RTMDet's test_cfg (mmpose demo/mmdetection_cfg) and RTMPose's codec, as released."""
+"""RTMDet's test_cfg (mmpose demo/mmdetection_cfg), as released."""
 
 
 def rtmdet_candidates(

@@ -13,9 +13,7 @@ import cv2
 import numpy as np
 
 from pose_utils.types import check_image
-from pose_utils.zoo.specs import ModelSpec
-
-RTMDET_PAD = 114
+from pose_utils.zoo.specs import RTMDET_PAD, ModelSpec
 
 
 @dataclass(frozen=True)

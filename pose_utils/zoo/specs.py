@@ -20,6 +20,14 @@ Format = Literal["torch", "onnx", "tflite"]
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
+RTMDET_STRIDES = (8, 16, 32)
+RTMDET_PAD = 114
+NMS_IOU = 0.6
+MAX_PERSONS = 100
+SIMCC_SPLIT_RATIO = 2.0
+"""RTMDet's test_cfg (mmpose demo/mmdetection_cfg) and RTMPose's codec, as released: what decodes in NumPy
+(`runtime.decode`) and in the fused file (`zoo.fused_decoding`) both go by."""
+
 
 @dataclass(frozen=True)
 class ModelSpec:

@@ -2,14 +2,67 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from pose_utils import paths
+from pose_utils.errors import Unavailable
 from pose_utils.runtime.backends.base import Backend, nvidia_driver_missing
 from pose_utils.zoo.artifacts import Artifact
 from pose_utils.zoo.quantize import fp16_onnx
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def open_session(
+    model: Path | bytes,
+    provider: str,
+    threads: int,
+    provider_options: Mapping[str, str] = MappingProxyType({}),
+) -> onnxruntime.InferenceSession:
+    """Opens a session on exactly one provider.
+
+    Args:
+        model: A file or its content.
+        provider: ONNX Runtime's name of the provider.
+        threads: CPU threads.
+        provider_options: As the provider names them.
+
+    Raises:
+        Unavailable: The provider does not come up here, or refuses the model.
+    """
+    import onnxruntime
+
+    if provider not in onnxruntime.get_available_providers():
+        raise Unavailable(f"this build of onnxruntime has no {provider}")
+    if provider != PROVIDERS["cpu"]:
+        if problem := nvidia_driver_missing():
+            raise Unavailable(problem)
+        # Finds the CUDA and cuDNN libraries that pip installed; without it the provider is silently lost.
+        onnxruntime.preload_dlls()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    content = model if isinstance(model, bytes) else str(model)
+    try:
+        session = onnxruntime.InferenceSession(
+            content, options, providers=[(provider, dict(provider_options))]
+        )
+    except Exception as error:  # onnxruntime raises classes of its C extension
+        raise Unavailable(f"the session cannot be made: {str(error).splitlines()[0]}") from error
+    session.disable_fallback()
+    used = session.get_providers()[0]
+    if used != provider:
+        raise Unavailable(f"{provider} did not come up; the session would have run on {used}")
+    return session
 
 
 class OnnxRuntimeBackend(Backend):
@@ -17,13 +70,11 @@ class OnnxRuntimeBackend(Backend):
 
     name = "onnxruntime"
     format = "onnx"
-    provider: ClassVar = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+    provider: ClassVar = PROVIDERS
 
     def __init__(self, artifact: Artifact, precision: str, device: str, threads: int | None) -> None:
         """Opens the session; raises Unavailable where its provider does not come up."""
         super().__init__(artifact, precision, device, threads)
-        import onnxruntime
-
         if precision not in ("fp32", "fp16"):
             raise self.refuse("this back end runs fp32 and fp16 files")
         if device == "cpu" and precision == "fp16":
@@ -32,29 +83,12 @@ class OnnxRuntimeBackend(Backend):
             )
         if device not in self.provider:
             raise self.refuse(f"no provider for device {device!r}")
-        provider = self.provider[device]
-        if provider not in onnxruntime.get_available_providers():
-            raise self.refuse(f"this build of onnxruntime has no {provider}")
-        if device == "cuda":
-            if problem := nvidia_driver_missing():
-                raise self.refuse(problem)
-            # Finds the CUDA and cuDNN libraries that pip installed; without it the provider is silently lost.
-            onnxruntime.preload_dlls()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.log_severity_level = 4
         path = fp16_onnx(artifact.path, artifact.digest) if precision == "fp16" else artifact.path
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=[(provider, self._provider_options())]
-            )
-        except Exception as error:  # onnxruntime raises classes of its C extension
-            raise self.refuse(f"the session cannot be made: {str(error).splitlines()[0]}") from error
-        self._session.disable_fallback()
-        used = self._session.get_providers()
-        if used[0] != provider:
-            raise self.refuse(f"{provider} did not come up; the session would have run on {used[0]}")
-        self.provider_used = provider
+            self._session = open_session(path, self.provider[device], self.threads, self._provider_options())
+        except Unavailable as error:
+            raise self.refuse(str(error)) from error
+        self.provider_used = self.provider[device]
         self._input = self._session.get_inputs()[0].name
         self.output_names = tuple(output.name for output in self._session.get_outputs())
 

@@ -2,10 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from pose_utils.errors import Unavailable
 from pose_utils.runtime.backends.base import Backend
 from pose_utils.zoo.artifacts import Artifact
+
+if TYPE_CHECKING:
+    import openvino
+
+
+def compile_model(
+    source: Path | bytes, precision: str, threads: int, shape: Sequence[int] | None = None
+) -> tuple[openvino.CompiledModel, str]:
+    """Compiles a model for the CPU and asserts the precision that the plugin says it computes in.
+
+    Args:
+        source: A file or its content.
+        precision: fp32 or bf16.
+        threads: CPU threads.
+        shape: Of the one input where it shall be fixed.
+
+    Returns:
+        The compiled model and the name of that precision.
+
+    Raises:
+        Unavailable: The CPU lacks the precision, the plugin cannot read or compile the model, or it chose
+            another precision.
+    """
+    import openvino
+
+    wanted = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16}[precision]
+    core = openvino.Core()
+    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise Unavailable("this CPU has no BF16 instructions (AVX512_BF16 or AMX); OpenVINO would use FP32")
+    config = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": wanted,
+    }
+    try:
+        model = core.read_model(source)
+        if shape is not None:
+            model.reshape(list(shape))
+        compiled = core.compile_model(model, "CPU", config)
+    except RuntimeError as error:
+        raise Unavailable(f"the model cannot be compiled: {str(error).strip().splitlines()[-1]}") from error
+    used = compiled.get_property("INFERENCE_PRECISION_HINT")
+    if used != wanted:
+        raise Unavailable(f"OpenVINO chose {used.get_type_name()} instead")
+    return compiled, used.get_type_name()
 
 
 class OpenVinoBackend(Backend):
@@ -17,39 +67,19 @@ class OpenVinoBackend(Backend):
     def __init__(self, artifact: Artifact, precision: str, device: str, threads: int | None) -> None:
         """Compiles the model; raises Unavailable where the CPU lacks the precision."""
         super().__init__(artifact, precision, device, threads)
-        import openvino
-
-        types = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16}
         if device != "cpu":
             raise self.refuse("this project runs OpenVINO on CPUs")
-        if precision not in types:
+        if precision not in ("fp32", "bf16"):
             raise self.refuse("this back end runs fp32 and bf16")
-        core = openvino.Core()
-        capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if precision == "bf16" and "BF16" not in capabilities:
-            raise self.refuse(
-                "this CPU has no BF16 instructions (AVX512_BF16 or AMX); OpenVINO would use FP32"
-            )
         width, height = artifact.spec.input_size
-        config = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": self.threads,
-            "INFERENCE_PRECISION_HINT": types[precision],
-        }
+        shape = (1, 3, height, width) if artifact.spec.kind == "detector" else None
         try:
-            model = core.read_model(artifact.path)
-            if artifact.spec.kind == "detector":
-                model.reshape([1, 3, height, width])
-            compiled = core.compile_model(model, "CPU", config)
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise self.refuse(f"{artifact.name} cannot be compiled: {reason}") from error
-        used = compiled.get_property("INFERENCE_PRECISION_HINT")
-        if used != types[precision]:
-            raise self.refuse(f"OpenVINO chose {used.get_type_name()} instead")
+            compiled, used = compile_model(artifact.path, precision, self.threads, shape)
+        except Unavailable as error:
+            raise self.refuse(f"{artifact.name}: {error}") from error
         self._request = compiled.create_infer_request()
         self.output_names = tuple(output.get_any_name() for output in compiled.outputs)
-        self.provider_used = f"CPU, {used.get_type_name()}, {self.threads} threads"
+        self.provider_used = f"CPU, {used}, {self.threads} threads"
 
     def run(self, inputs: np.ndarray) -> list[np.ndarray]:
         """See Backend.run."""
