@@ -17,7 +17,8 @@ from pose_utils.study.records import RunFolder
 
 ROW = {
     "models": "m", "backend": "b", "precision": "fp32", "condition": "clean", "severity": 0,
-    "boxes": "detected", "metric": "ap", "value": 0.5, "low": 0.4, "high": 0.6, "n": 3, "unit": "", "reference": "truth",
+    "boxes": "detected", "metric": "ap", "value": 0.5, "low": 0.4, "high": 0.6, "n": 3, "unit": "",
+    "reference": "truth",
 }  # fmt: skip
 
 

@@ -1,0 +1,107 @@
+"""Kills a run at random moments, takes it up again, and compares its records with an unbroken run's.
+
+`python tools/kill_and_resume.py [--times 20] [--seed 0] [--folder DIR] -- COMMAND...`, COMMAND being one of
+pose_utils without --run-dir, such as `report --profile smoke`. SIGINT, SIGTERM and SIGKILL by turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from pose_utils import paths
+from pose_utils.errors import InputError
+from pose_utils.study.records import SCHEMAS, RunFolder
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+TIMED = {"backends.csv": ["build_s"], "configs.csv": ["load_s", "first_call_ms"]}
+"""Columns that tell how long something took this time."""
+
+
+def records(folder: Path) -> dict[str, pd.DataFrame]:
+    """Returns every table of a run without what was measured with a clock, in a fixed order."""
+    run, found = RunFolder(folder), {}
+    for name in SCHEMAS:
+        if not run.has(name) or name in ("latency.parquet", "configs.csv"):
+            continue
+        frame = run.read(name).drop(columns=["run_id", *TIMED.get(name, [])], errors="ignore")
+        if name == "metrics.csv":
+            frame = frame[frame["metric"] != "fps"]
+        found[name] = frame.sort_values(list(frame.columns), ignore_index=True)
+    return found
+
+
+def differences(first: Path, second: Path) -> list[str]:
+    """Returns the names of the tables that differ, and of temporary files that were left behind."""
+    mine, other = records(first), records(second)
+    changed = [name for name in mine if name not in other or not mine[name].equals(other[name])]
+    changed += sorted(set(other) - set(mine))
+    return changed + [path.name for path in second.rglob("*.temporary*")]
+
+
+def start(command: list[str], folder: Path) -> subprocess.Popen:
+    """Starts `pose_utils COMMAND --run-dir folder` as the head of its own process group."""
+    whole = [sys.executable, "-m", "pose_utils", *command, "--run-dir", str(folder)]
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(whole, cwd=paths.ROOT, stdout=quiet, stderr=quiet, start_new_session=True)
+
+
+def one_round(
+    command: list[str], folder: Path, sign: signal.Signals, after_s: float
+) -> tuple[bool, int, int]:
+    """Kills a run after so many seconds and runs it again.
+
+    Returns:
+        Whether it was still running, its exit code, and that of the second run.
+    """
+    process = start(command, folder)
+    try:
+        process.wait(after_s)
+    except subprocess.TimeoutExpired:
+        os.kill(process.pid, sign)
+    killed = process.returncode is None
+    code = process.wait(60)
+    return killed, code, start(command, folder).wait()
+
+
+def main() -> int:
+    """Prints a line for each round, and returns how many differed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("command", nargs="+")
+    chosen = parser.parse_args()
+    base = chosen.folder or Path(tempfile.mkdtemp())
+    draw = random.Random(chosen.seed)
+    begun = time.monotonic()
+    if not (base / "whole" / "run.json").is_file():
+        start(chosen.command, base / "whole").wait()
+    span = max(time.monotonic() - begun, 10.0)
+    print(f"unbroken: {span:.0f} s, tables {', '.join(records(base / 'whole'))}", flush=True)
+    failed = 0
+    for count in range(chosen.times):
+        sign, after = SIGNALS[count % len(SIGNALS)], draw.uniform(0.02, 0.98) * span
+        folder = base / f"broken-{chosen.seed}-{count}"
+        killed, code, again = one_round(chosen.command, folder, sign, after)
+        try:
+            changed = differences(base / "whole", folder)
+        except InputError as error:
+            changed = [str(error)]
+        failed += bool(changed)
+        state = f"{sign.name} after {after:.1f} s" if killed else "ended by itself"
+        print(f"{count + 1}: {state}, exit {code}, resumed {again}, {changed or 'same records'}", flush=True)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
