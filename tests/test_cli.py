@@ -55,7 +55,11 @@ def usage_code(arguments):
 def test_infer_writes_pictures_results_and_what_was_skipped(pipeline, picture, tmp_path, capsys):
     (picture.parent / "b.jpg").write_text("no picture")
     assert infer(picture.parent, tmp_path) == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.jpg", "results.json", "skipped.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "a.jpg",
+        "results.json",
+        "skipped.json",
+    ]
     assert [entry["name"] for entry in results(tmp_path)["skipped"]] == ["b.jpg"]
     printed = capsys.readouterr()
     assert "1 persons in 1 frames, 1 skipped" in printed.out
@@ -71,8 +75,8 @@ def test_infer_ends_with_2_where_nothing_could_be_done(pipeline, tmp_path, capsy
 
 
 def test_options_reach_the_pipeline(pipeline, picture, tmp_path):
-    options = "--models rtmdet-nano+rtmpose-t --backend torch --precision bf16 --device cpu --threads 1 --min-score .25"
-    assert infer(picture, tmp_path, *options.split()) == 0
+    options = "--models rtmdet-nano+rtmpose-t --backend torch --precision bf16 --device cpu".split()
+    assert infer(picture, tmp_path, *options, "--threads", "1", "--min-score", ".25") == 0
     assert pipeline.opened == [("rtmdet-nano+rtmpose-t", "torch", "bf16", "cpu", 1, 0.25, False)]
 
 
@@ -189,7 +193,16 @@ def truth(picture, tmp_path):
 
 @pytest.mark.parametrize("boxes", ["detected", "truth"])
 def test_evaluate_ends_with_one_line_of_json(pipeline, picture, truth, capsys, boxes):
-    arguments = ["evaluate", "--images", str(picture.parent), "--annotations", str(truth), "--boxes", boxes, "--json"]
+    arguments = [
+        "evaluate",
+        "--images",
+        str(picture.parent),
+        "--annotations",
+        str(truth),
+        "--boxes",
+        boxes,
+        "--json",
+    ]
     assert cli.main(arguments) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert found["keypoint_ap"] == pytest.approx(1) and found["keypoint_ar"] == pytest.approx(1)
@@ -214,11 +227,21 @@ def test_evaluate_refuses_annotations_that_are_none(pipeline, picture, tmp_path,
 def test_export_writes_files_that_onnx_runtime_opens(tmp_path, capsys):
     import onnxruntime
 
-    arguments = ["export", "--models", "rtmdet-nano+rtmpose-t", "--weights", "random", "--output", str(tmp_path)]
+    arguments = [
+        "export",
+        "--models",
+        "rtmdet-nano+rtmpose-t",
+        "--weights",
+        "random",
+        "--output",
+        str(tmp_path),
+    ]
     assert cli.main(arguments) == 0
     assert "random weights" in capsys.readouterr().out
     for name in ("rtmdet-nano-fp32.onnx", "rtmpose-t-fp32.onnx"):
-        assert onnxruntime.InferenceSession(str(tmp_path / name), providers=["CPUExecutionProvider"]).get_inputs()
+        assert onnxruntime.InferenceSession(
+            str(tmp_path / name), providers=["CPUExecutionProvider"]
+        ).get_inputs()
 
 
 def test_export_of_a_model_without_pytorch_weights_is_2(tmp_path, capsys):

@@ -1,6 +1,5 @@
 """Released weights on real photographs: against mmdet and mmpose themselves, and against known AP."""
 
-
 import numpy as np
 import pytest
 

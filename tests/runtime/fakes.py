@@ -33,7 +33,12 @@ def rtmdet_outputs(persons=(), side=320):
     for left, top, right, bottom, score in persons:
         column, row = int((left + right) // 16), int((top + bottom) // 16)
         logits[0][0, 0, row, column] = np.log(score / (1 - score))
-        distances[0][0, :, row, column] = (column * 8 - left, row * 8 - top, right - column * 8, bottom - row * 8)
+        distances[0][0, :, row, column] = (
+            column * 8 - left,
+            row * 8 - top,
+            right - column * 8,
+            bottom - row * 8,
+        )
     return [*logits, *distances]
 
 

@@ -33,7 +33,9 @@ def opened():
 
 
 @pytest.mark.parametrize("name", PEERS)
-@pytest.mark.parametrize(("model", "count"), [("rtmpose-t", 1), ("rtmpose-t", 3), ("rtmpose-t", 16), ("rtmdet-nano", 1)])
+@pytest.mark.parametrize(
+    ("model", "count"), [("rtmpose-t", 1), ("rtmpose-t", 3), ("rtmpose-t", 16), ("rtmdet-nano", 1)]
+)
 def test_the_numbers_are_those_of_pytorch(opened, name, model, count):
     inputs = network_input(model, count)
     expected = opened("torch", model).run(inputs)
@@ -82,7 +84,9 @@ def test_threads_are_passed_on(monkeypatch):
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
     backend = open_backend("onnxruntime", SPECS["rtmpose-t"], threads=1, weights="random")
     assert asked == [1] and backend.threads == 1
-    assert "1 threads" in open_backend("openvino", SPECS["rtmpose-t"], threads=1, weights="random").provider_used
+    assert (
+        "1 threads" in open_backend("openvino", SPECS["rtmpose-t"], threads=1, weights="random").provider_used
+    )
 
 
 def refusal(name, precision="fp32", device="cpu"):
@@ -98,7 +102,8 @@ def test_without_a_driver_cuda_is_refused_with_that_reason(monkeypatch, name):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for module in ("torch", "onnxruntime", "tensorrt"):
         monkeypatch.setattr(
-            f"pose_utils.runtime.backends.{module}.nvidia_driver_missing", lambda: "no NVIDIA driver on this machine"
+            f"pose_utils.runtime.backends.{module}.nvidia_driver_missing",
+            lambda: "no NVIDIA driver on this machine",
         )
     providers = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
@@ -220,7 +225,9 @@ def test_a_missing_library_is_no_traceback(monkeypatch, name, tmp_path):
     from pose_utils.zoo.artifacts import Artifact
 
     spec = SPECS["movenet-multipose" if name == "litert" else "rtmpose-t"]
-    artifact = Artifact(spec, "tflite" if name == "litert" else "onnx", "trained", "0" * 64, tmp_path / "none")
+    artifact = Artifact(
+        spec, "tflite" if name == "litert" else "onnx", "trained", "0" * 64, tmp_path / "none"
+    )
     with pytest.raises(Unavailable):
         open_backend(name, artifact)
 

@@ -139,7 +139,9 @@ def test_simcc_of_nobody_is_empty():
 def mmpose_heatmap(maps):
     codec = MSRAHeatmap(input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
     decoded = [codec.decode(each) for each in maps]
-    return np.concatenate([keypoints for keypoints, _ in decoded]), np.concatenate([scores for _, scores in decoded])
+    return np.concatenate([keypoints for keypoints, _ in decoded]), np.concatenate(
+        [scores for _, scores in decoded]
+    )
 
 
 @settings(max_examples=20, deadline=None)

@@ -11,10 +11,8 @@ from tests.runtime.fakes import standing
 GREY = np.full((400, 300, 3), 100, np.uint8)
 
 
-def poses_of(*persons, **changes):
-    keypoints, scores, boxes, box_scores = zip(*persons, strict=True)
-    return Poses(*[changes.get(name, value) for name, value in
-                   zip(("keypoints", "scores", "boxes", "box_scores"), (keypoints, scores, boxes, box_scores), strict=True)])  # fmt: skip
+def poses_of(*persons):
+    return Poses(*zip(*persons, strict=True))
 
 
 def test_the_picture_itself_is_not_drawn_on():

@@ -103,7 +103,10 @@ def test_a_person_is_cut_out_as_mmpose_cuts_it(smooth_picture, box):
     assert differences.mean() < 0.5
 
 
-@given(box=boxes, points=st.lists(st.tuples(st.floats(-100, 300), st.floats(-100, 300)), min_size=17, max_size=17))
+@given(
+    box=boxes,
+    points=st.lists(st.tuples(st.floats(-100, 300), st.floats(-100, 300)), min_size=17, max_size=17),
+)
 @settings(max_examples=50, deadline=None)
 def test_crop_and_its_way_back_cancel_out(box, points):
     affines = geometry.person_affines(np.array([box]), CROP)
@@ -150,13 +153,17 @@ def test_the_network_gets_the_numbers_of_the_released_preprocessor(name):
 def test_pp_tinypose_is_normalised_as_paddle_does_it():
     pixels = noise(8, 8)
     rgb = pixels[..., ::-1].transpose(2, 0, 1) / 255
-    expected = (rgb - np.reshape([0.485, 0.456, 0.406], (3, 1, 1))) / np.reshape([0.229, 0.224, 0.225], (3, 1, 1))
+    expected = (rgb - np.reshape([0.485, 0.456, 0.406], (3, 1, 1))) / np.reshape(
+        [0.229, 0.224, 0.225], (3, 1, 1)
+    )
     ours = geometry.to_network_input(pixels[None], SPECS["pp-tinypose"])
     np.testing.assert_allclose(ours[0], expected, atol=1e-5)
     assert ours.flags.c_contiguous and ours.dtype == np.float32
 
 
-@pytest.mark.parametrize("image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)]
+)
 def test_what_is_no_image_is_refused(image):
     with pytest.raises(ValueError, match="image"):
         geometry.letterbox(image, (320, 320))

@@ -25,7 +25,9 @@ def folder(tmp_path):
 
 
 def run(source, output, pipeline=None, **options):
-    summary = run_inference(pipeline or FakePipeline(), open_source(source), output, progress=False, **options)
+    summary = run_inference(
+        pipeline or FakePipeline(), open_source(source), output, progress=False, **options
+    )
     return summary, json.loads((output / "results.json").read_text())
 
 
@@ -38,13 +40,19 @@ def test_results_hold_every_box_keypoint_and_score(folder, tmp_path):
     _, results = run(folder, tmp_path / "out", FakePipeline(persons))
     assert results["frames"] == 3 and results["persons"] == 6 and not results["interrupted"]
     assert [image["file_name"] for image in results["images"]] == ["a.png", "b.jpg", "d.png"]
-    assert [(image["width"], image["height"]) for image in results["images"]] == [(120, 180), (200, 160), (64, 64)]
+    assert [(image["width"], image["height"]) for image in results["images"]] == [
+        (120, 180),
+        (200, 160),
+        (64, 64),
+    ]
     assert [image["persons"] for image in results["images"]] == [2, 2, 2]
     ids = [image["id"] for image in results["images"]]
     assert sorted({person["image_id"] for person in results["annotations"]}) == sorted(ids)
     first = results["annotations"][0]
     keypoints, scores, box, score = persons[0]
-    np.testing.assert_allclose(np.reshape(first["keypoints"], (17, 3)), np.column_stack([keypoints, scores]), rtol=1e-5)
+    np.testing.assert_allclose(
+        np.reshape(first["keypoints"], (17, 3)), np.column_stack([keypoints, scores]), rtol=1e-5
+    )
     assert first["bbox"] == pytest.approx([box[0], box[1], box[2] - box[0], box[3] - box[1]])
     assert first["bbox_score"] == pytest.approx(score) and first["score"] == pytest.approx(score * 0.8)
     assert first["category_id"] == 1
@@ -66,7 +74,9 @@ def test_what_was_skipped_is_listed_with_its_reason(folder, tmp_path):
     summary, results = run(folder, tmp_path / "out")
     assert [entry["name"] for entry in results["skipped"]] == ["c.jpg"]
     assert results["skipped"][0]["reason"]
-    assert json.loads((tmp_path / "out" / "skipped.json").read_text()) == results["skipped"] == summary.skipped
+    assert (
+        json.loads((tmp_path / "out" / "skipped.json").read_text()) == results["skipped"] == summary.skipped
+    )
 
 
 def test_nobody_found_is_a_result_too(folder, tmp_path):
@@ -80,7 +90,9 @@ def test_annotated_pictures_have_the_size_of_their_source(folder, tmp_path):
     assert cv2.imread(str(tmp_path / "out" / "a.jpg")).shape == (180, 120, 3)
 
 
-@pytest.mark.parametrize(("wanted", "written"), [(0, []), (1, ["a.jpg"]), (None, ["a.jpg", "b.jpg", "d.jpg"])])
+@pytest.mark.parametrize(
+    ("wanted", "written"), [(0, []), (1, ["a.jpg"]), (None, ["a.jpg", "b.jpg", "d.jpg"])]
+)
 def test_as_many_pictures_as_wanted_are_written(folder, tmp_path, wanted, written):
     run(folder, tmp_path / "out", save_pictures=wanted)
     assert pictures(tmp_path / "out") == written

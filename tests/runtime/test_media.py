@@ -161,7 +161,15 @@ def test_a_picture_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
         read_image(save(tmp_path / "a.png", Image.fromarray(RED_LEFT)))
 
 
-NAMES = ["with space.png", "ünïcödé 人.png", "a[1].png", "quote'\".png", "-dash.png", "#hash.PNG", ".hidden.png"]
+NAMES = [
+    "with space.png",
+    "ünïcödé 人.png",
+    "a[1].png",
+    "quote'\".png",
+    "-dash.png",
+    "#hash.PNG",
+    ".hidden.png",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -16,7 +16,7 @@ PERSONS = [[standing(20, 20)], [standing(30, 40), standing(200, 60, 200)], []]
 
 
 class Oracle:
-    """Knows the persons by the grey of the picture; `shift` moves its keypoints, `first_only` loses people."""
+    """Knows the persons by the grey of the picture; `shift` moves keypoints, `first_only` loses people."""
 
     models, backend, takes_boxes = "oracle", "none", True
 
@@ -75,14 +75,18 @@ def test_true_boxes_are_those_of_the_annotated_persons(dataset):
     found = evaluate(oracle, *dataset, boxes="truth", progress=False)
     assert found.keypoint_ap == 1 and found.person_ap is None
     given = [boxes for boxes in oracle.given if len(boxes)]
-    np.testing.assert_allclose(np.concatenate(given), [person[2] for persons in PERSONS for person in persons])
+    np.testing.assert_allclose(
+        np.concatenate(given), [person[2] for persons in PERSONS for person in persons]
+    )
 
 
 def test_a_crowd_region_is_no_box_to_pose(dataset):
     folder, path = dataset
     content = json.loads(path.read_text())
-    crowd = {"id": 99, "image_id": 1, "category_id": 1, "iscrowd": 1, "bbox": [0, 0, 600, 600], "area": 360000,
-             "keypoints": [0] * 51, "num_keypoints": 0}  # fmt: skip
+    crowd = {
+        "id": 99, "image_id": 1, "category_id": 1, "iscrowd": 1, "bbox": [0, 0, 600, 600],
+        "area": 360000, "keypoints": [0] * 51, "num_keypoints": 0,
+    }  # fmt: skip
     content["annotations"].append(crowd)
     path.write_text(json.dumps(content))
     oracle = Oracle()

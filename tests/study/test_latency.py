@@ -15,9 +15,11 @@ def samples(config, factor, rng, drift=None, blocks=6, calls=20, pipeline="detec
     rows = []
     for block in range(blocks):
         for repeat, ms in enumerate(100 / factor * drift[block] * rng.lognormal(0, 0.05, calls)):
-            rows.append({"config": config, "models": "d+p", "backend": config.split("-")[0], "precision": "fp32",
-                         "device": "cpu", "pipeline": pipeline, "stage": "total", "persons": persons, "block": block,
-                         "repeat": repeat, "ms": ms, "weights": "random"})  # fmt: skip
+            rows.append({
+                "config": config, "models": "d+p", "backend": config.split("-")[0], "precision": "fp32",
+                "device": "cpu", "pipeline": pipeline, "stage": "total", "persons": persons, "block": block,
+                "repeat": repeat, "ms": ms, "weights": "random",
+            })  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -63,9 +65,15 @@ def test_a_summary_says_what_the_samples_say():
 
 def test_rows_are_split_by_persons_and_sorted_by_speed():
     rng = np.random.default_rng(0)
-    frame = pd.concat([samples("slow", 0.5, rng), samples("fast", 2.0, rng), samples("fast", 1.0, rng, persons=4)])
+    frame = pd.concat(
+        [samples("slow", 0.5, rng), samples("fast", 2.0, rng), samples("fast", 1.0, rng, persons=4)]
+    )
     table = latency_summary(frame)
-    assert list(zip(table["config"], table["persons"], strict=True)) == [("fast", 1), ("fast", 4), ("slow", 1)]
+    assert list(zip(table["config"], table["persons"], strict=True)) == [
+        ("fast", 1),
+        ("fast", 4),
+        ("slow", 1),
+    ]
 
 
 def test_only_the_stage_that_was_asked_for_counts():
@@ -85,7 +93,9 @@ def test_pose_only_rows_are_compared_with_the_pose_only_baseline():
     ])  # fmt: skip
     table = speedups(frame, BASE).set_index("config")
     assert table.loc["ort-pose", "baseline"] == f"{BASE}-pose"
-    assert table.loc["ort-pose", "speedup"] == pytest.approx(2, rel=0.05), "22 times would be a pipeline's against a stage's"
+    assert table.loc["ort-pose", "speedup"] == pytest.approx(2, rel=0.05), (
+        "22 times would be a pipeline's against a stage's"
+    )
     assert table.loc["movenet-litert", "speedup"] == pytest.approx(4, rel=0.05)
     assert table.loc[BASE, ["speedup", "speedup_low", "speedup_high"]].tolist() == [1, 1, 1]
 

@@ -53,7 +53,11 @@ def test_boxes_of_low_score_are_not_compared_and_nothing_is_nothing():
 @pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino"])
 def test_a_pose_model_agrees_with_mmposes_own_inference(workloads, backend):
     row = compare(TINY, backend, "fp32", workloads, "random")
-    assert (row["status"], row["passed"], row["reference"]) == ("ok", "yes", "mmpose inference_topdown, flip off")
+    assert (row["status"], row["passed"], row["reference"]) == (
+        "ok",
+        "yes",
+        "mmpose inference_topdown, flip off",
+    )
     assert row["n"] == 4 * 17 and row["weights"] == "random"
     assert row["max_diff"] <= 0.5
 
@@ -85,7 +89,9 @@ def lively_detector(monkeypatch, tmp_path):
     """Weights of a detector that finds something: the random ones with louder scores and wider boxes."""
     module = load_module(NANO, None)
     with torch.no_grad():
-        for level, (scores, distances) in enumerate(zip(module.bbox_head.rtm_cls, module.bbox_head.rtm_reg, strict=True)):
+        for level, (scores, distances) in enumerate(
+            zip(module.bbox_head.rtm_cls, module.bbox_head.rtm_reg, strict=True)
+        ):
             scores.weight *= 20
             distances.weight *= 0.1
             distances.bias.fill_(2.0 + level)
@@ -110,7 +116,9 @@ def test_a_detector_that_finds_boxes_agrees_with_mmdets_own_inference(lively_det
     assert row["n"] >= 5 and row["passed"] == "yes", row
 
 
-@pytest.mark.parametrize("change", [{"mean": (0.0, 0.0, 0.0)}, {"channels": "rgb"}, {"input_size": (352, 352)}], ids=str)
+@pytest.mark.parametrize(
+    "change", [{"mean": (0.0, 0.0, 0.0)}, {"channels": "rgb"}, {"input_size": (352, 352)}], ids=str
+)
 def test_a_mistake_before_the_detector_is_seen(lively_detector, workloads, change):
     row = compare(replace(NANO, **change), "torch", "fp32", workloads)
     assert row["status"] == "ok" and row["passed"] == "no"

@@ -22,7 +22,7 @@ def shared_exports(monkeypatch, own_cache, session_cache):
 
 @pytest.fixture
 def weights(monkeypatch, tmp_path):
-    """Puts files where `assets` would: name -> path; what is not in it cannot be had. `asked` keeps the order."""
+    """Puts files where `assets` would (name -> path); all else cannot be had. `asked` keeps the order."""
     files, asked = {}, []
 
     def fetch(name):
@@ -98,7 +98,12 @@ def test_a_model_without_an_architecture_has_no_random_form(weights):
 
 @pytest.mark.parametrize(
     ("name", "format"),
-    [("movenet-multipose", "onnx"), ("movenet-multipose", "torch"), ("pp-tinypose", "torch"), ("rtmpose-t", "tflite")],
+    [
+        ("movenet-multipose", "onnx"),
+        ("movenet-multipose", "torch"),
+        ("pp-tinypose", "torch"),
+        ("rtmpose-t", "tflite"),
+    ],
 )
 def test_a_format_that_a_model_does_not_have_is_unavailable(weights, name, format):
     with pytest.raises(Unavailable):

@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from pose_utils.errors import AssetError, Unavailable
-from pose_utils.zoo.checkpoints import config_path, load_config, load_module, output_names, raw_network, read_state_dict
+from pose_utils.zoo.checkpoints import (
+    config_path,
+    load_config,
+    load_module,
+    output_names,
+    raw_network,
+    read_state_dict,
+)
 from pose_utils.zoo.specs import SPECS
 
 TENSORS = {"layer.weight": torch.arange(6.0).reshape(2, 3)}
@@ -99,7 +106,9 @@ def test_a_bare_state_dict_is_read(tmp_path):
 @pytest.mark.parametrize("old_format", [False, True])
 def test_a_truncated_file_is_refused(tmp_path, tiny, share, old_format):
     buffer = io.BytesIO()
-    torch.save({"state_dict": tiny.backbone.stem.state_dict()}, buffer, _use_new_zipfile_serialization=not old_format)
+    torch.save(
+        {"state_dict": tiny.backbone.stem.state_dict()}, buffer, _use_new_zipfile_serialization=not old_format
+    )
     content = buffer.getvalue()
     (tmp_path / "cut.pth").write_bytes(content[: int(len(content) * share)])
     with pytest.raises(AssetError, match=r"cut\.pth"):
@@ -134,7 +143,9 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, write):
 
 
 def test_weights_come_back_as_they_were_saved(tmp_path, tiny):
-    state = {name: value + 1 if value.is_floating_point() else value for name, value in tiny.state_dict().items()}
+    state = {
+        name: value + 1 if value.is_floating_point() else value for name, value in tiny.state_dict().items()
+    }
     torch.save({"state_dict": state, "meta": {}}, tmp_path / "a.pth")
     loaded = load_module(SPECS["rtmpose-t"], tmp_path / "a.pth").state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in state.items())
@@ -189,7 +200,9 @@ def test_a_model_without_a_module_says_so():
 def test_raw_outputs_have_the_shapes_that_decoding_expects(tiny):
     with torch.no_grad():
         x, y = raw_network(tiny, SPECS["rtmpose-t"])(torch.zeros(2, 3, 256, 192))
-        heads = raw_network(load_module(SPECS["rtmdet-nano"], None), SPECS["rtmdet-nano"])(torch.zeros(1, 3, 320, 320))
+        heads = raw_network(load_module(SPECS["rtmdet-nano"], None), SPECS["rtmdet-nano"])(
+            torch.zeros(1, 3, 320, 320)
+        )
     assert x.shape == (2, 17, 384) and y.shape == (2, 17, 512)
     sides = (40, 20, 10)
     assert [tuple(head.shape) for head in heads] == [(1, c, side, side) for c in (1, 4) for side in sides]

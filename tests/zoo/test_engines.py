@@ -61,7 +61,9 @@ def test_engines_are_built_from_onnx_only(rtx):
         build_engine(module, "fp16", "SM86")
 
 
-@pytest.mark.parametrize(("flavour", "package"), [("tensorrt", "make setup GPU=1"), ("tensorrt_rtx", "tensorrt_rtx_cu13")])
+@pytest.mark.parametrize(
+    ("flavour", "package"), [("tensorrt", "make setup GPU=1"), ("tensorrt_rtx", "tensorrt_rtx_cu13")]
+)
 def test_a_missing_library_says_how_to_get_it(monkeypatch, tiny, flavour, package):
     def absent(name):
         raise ImportError(f"No module named '{name}'")

@@ -70,7 +70,10 @@ def test_what_makes_no_pipeline_is_wrong_usage(models):
         parse_models(models)
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("rtmpose-n", "rtmpose-"), ("RTMDet-nano", "rtmdet-nano"), ("movenet-mutipose", "movenet-multipose")])
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("rtmpose-n", "rtmpose-"), ("RTMDet-nano", "rtmdet-nano"), ("movenet-mutipose", "movenet-multipose")],
+)
 def test_the_nearest_name_is_offered(typed, meant):
     with pytest.raises(UsageError, match=f"did you mean '{meant}"):
         get_spec(typed)
