@@ -22,6 +22,7 @@ from pose_utils.study.material import Material, choose_material, find_people, pe
 from pose_utils.study.parity import run_parity
 from pose_utils.study.plan import get_plan
 from pose_utils.study.records import RunFolder
+from pose_utils.study.remedy_study import study_remedies
 from pose_utils.study.robustness import picture_names, run_robustness
 from pose_utils.zoo.artifacts import Artifact, find_artifact
 from pose_utils.zoo.choice import ModelChoice, choose_models
@@ -201,16 +202,16 @@ def time_backends(run: RunFolder, profile: str, seed: int) -> None:
 
 
 def study_conditions(
-    run: RunFolder, profile: str, seed: int, device: str = "cpu", images: str = "", annotations: str = ""
+    run: RunFolder, profile: str, seed: int, device: str, images: str, annotations: str, conditions: str
 ) -> Material:
-    """Runs the robustness study, writes its records, and returns the pictures it ran on."""
+    """Runs the robustness study (conditions "": the plan's), and returns the pictures it ran on."""
     plan = get_plan(profile)
     material = choose_material(images, annotations, plan.pictures)
     run.update_info(material={"origin": material.origin, "images": images, "annotations": annotations})
     run_robustness(
         finder_of(run, device, for_ap=material.truth is not None),
         material.paths,
-        plan.conditions,
+        conditions.split(",") if conditions else plan.conditions,
         truth=material.truth,
         seed=seed,
         run=run,
@@ -223,6 +224,21 @@ def study_failures(run: RunFolder, profile: str) -> pd.DataFrame:
     """Classifies what the robustness study predicted and writes failures.csv."""
     material = material_of(run, profile)
     return run_failures(run, truth=material.truth, names=list(picture_names(material.paths)))
+
+
+def try_remedies(run: RunFolder, profile: str, seed: int, device: str = "cpu") -> pd.DataFrame:
+    """Tries every remedy on some of the pictures of the robustness study and writes remedies.csv."""
+    plan, material = get_plan(profile), material_of(run, profile)
+    spread = np.linspace(0, len(material.paths) - 1, min(plan.remedy_pictures, len(material.paths)))
+    return study_remedies(
+        finder_of(run, device, for_ap=material.truth is not None),
+        [material.paths[index] for index in spread.round().astype(int)],
+        plan.remedy_conditions,
+        truth=material.truth,
+        seed=seed,
+        run=run,
+        bootstrap=plan.bootstrap,
+    )
 
 
 def material_of(run: RunFolder, profile: str) -> Material:

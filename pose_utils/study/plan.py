@@ -27,6 +27,8 @@ class Plan:
         cold_start: Whether every configuration is opened in a process of its own as well.
         pictures: Pictures of the robustness study at most; None for all.
         conditions: As `study.conditions.expand` takes them.
+        remedy_pictures: Pictures that the remedies are tried on at most.
+        remedy_conditions: Conditions that they are tried under.
         bootstrap: Resamples of every interval.
     """
 
@@ -43,6 +45,8 @@ class Plan:
     cold_start: bool
     pictures: int | None
     conditions: tuple[str, ...]
+    remedy_pictures: int
+    remedy_conditions: tuple[str, ...]
     bootstrap: int
 
 
@@ -62,6 +66,8 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             cold_start=False,
             pictures=3,
             conditions=("clean", "low_light_severe", "noise_heavy"),
+            remedy_pictures=2,
+            remedy_conditions=("noise_heavy",),
             bootstrap=100,
         ),
         "quick": Plan(
@@ -78,6 +84,8 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             cold_start=True,
             pictures=75,
             conditions=("published",),
+            remedy_pictures=24,
+            remedy_conditions=("motion_blur_heavy", "low_light_severe", "noise_moderate"),
             bootstrap=1000,
         ),
         "full": Plan(
@@ -100,6 +108,8 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             cold_start=True,
             pictures=None,
             conditions=("published",),
+            remedy_pictures=300,
+            remedy_conditions=("published",),
             bootstrap=1000,
         ),
     }
