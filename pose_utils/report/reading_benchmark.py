@@ -10,6 +10,8 @@ from pose_utils.study.latency import latency_summary, name_models
 
 NOT_PUBLISHED = "not published"
 
+_PERSON_STAGES = ("crop", "pose", "keypoints")
+
 
 def published_names(rows: pd.DataFrame) -> pd.Series:
     """Returns the published name of each row of configs.csv, "not published" where it has none."""
@@ -135,11 +137,14 @@ def persons_sentence(latency: pd.DataFrame) -> str:
     if whole["persons"].nunique() < 2:
         return "Only one person count was timed, so the cost of one more person is open."
     best = latency_summary(whole[whole["persons"] == whole["persons"].min()]).iloc[0]["config"]
-    rows = whole[whole["config"] == best]
-    total, network = (_slope(rows[rows["stage"] == stage]) for stage in ("total", "pose"))
+    slopes = {
+        stage: _slope(whole[whole["config"].eq(best) & whole["stage"].eq(stage)]) for stage in _PERSON_STAGES
+    }
+    # Summed over the stages that see persons: the detector's noise has no part in it.
+    total = sum(slopes.values())
     return (
-        f"One more person costs {best} {total:.1f} ms, of which {network:.1f} ms in the pose network: "
-        f"{total / network:.2f} times the network's own cost."
+        f"One more person costs {best} {total:.1f} ms, of which {slopes['pose']:.1f} ms in the pose network: "
+        f"{total / slopes['pose']:.2f} times the network's own cost."
     )
 
 
@@ -153,8 +158,8 @@ def share_sentence(latency: pd.DataFrame) -> str:
     parts = []
     for persons, group in rows.groupby("persons"):
         medians = group.groupby("stage")["ms"].median()
-        networks = medians.get("detect", 0.0) + medians.get("pose", 0.0)
-        parts.append(f"{1 - networks / medians['total']:.1%} with {persons}")
+        rest = medians.drop(["detect", "pose", "total"], errors="ignore").sum()
+        parts.append(f"{rest / medians.drop('total').sum():.1%} with {persons}")
     return f"Everything that is not a network takes {best} {', '.join(parts)} persons in the picture."
 
 
