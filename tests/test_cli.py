@@ -75,7 +75,7 @@ def test_infer_ends_with_2_where_nothing_could_be_done(pipeline, tmp_path, capsy
 
 
 def test_options_reach_the_pipeline(pipeline, picture, tmp_path):
-    options = "--models rtmdet-nano+rtmpose-t --backend torch --precision bf16 --device cpu".split()
+    options = ["--models", "rtmdet-nano+rtmpose-t", "--backend", "torch", "--precision", "bf16", "--device", "cpu"]
     assert infer(picture, tmp_path, *options, "--threads", "1", "--min-score", ".25") == 0
     assert pipeline.opened == [("rtmdet-nano+rtmpose-t", "torch", "bf16", "cpu", 1, 0.25, False)]
 
