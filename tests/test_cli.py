@@ -75,8 +75,9 @@ def test_infer_ends_with_2_where_nothing_could_be_done(pipeline, tmp_path, capsy
 
 
 def test_options_reach_the_pipeline(pipeline, picture, tmp_path):
-    options = ["--models", "rtmdet-nano+rtmpose-t", "--backend", "torch", "--precision", "bf16", "--device", "cpu"]
-    assert infer(picture, tmp_path, *options, "--threads", "1", "--min-score", ".25") == 0
+    options = ["--models", "rtmdet-nano+rtmpose-t", "--backend", "torch", "--precision", "bf16"]
+    more = ["--device", "cpu", "--threads", "1", "--min-score", ".25"]
+    assert infer(picture, tmp_path, *options, *more) == 0
     assert pipeline.opened == [("rtmdet-nano+rtmpose-t", "torch", "bf16", "cpu", 1, 0.25, False)]
 
 
