@@ -9,6 +9,7 @@ from typing import Literal
 
 from pose_utils.errors import AssetError, InputError, Unavailable, UsageError
 from pose_utils.zoo import assets, export
+from pose_utils.zoo.external import check_external_data
 from pose_utils.zoo.specs import Codec, Format, ModelSpec
 
 Weights = Literal["trained", "random"]
@@ -81,12 +82,13 @@ def from_file(path: str | Path, codec: Codec, template: ModelSpec) -> Artifact:
         template: The spec whose normalisation and padding the file shares.
 
     Raises:
-        InputError: The file is missing or no ONNX model.
+        InputError: The file is missing, no ONNX model, or keeps weights outside its folder.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} is no file")
     width, height = export.fixed_input_size(path) or template.input_size
+    check_external_data(path)
     spec = replace(template, name=path.stem, codec=codec, input_size=(width, height), config=None, assets={})
     return Artifact(spec, "onnx", "trained", file_digest(path), path)
 

@@ -35,9 +35,17 @@ def cached_onnx(spec: ModelSpec, checkpoint: Path | None, digest: str) -> Path:
     target = paths.cache_dir() / "exports" / f"{spec.name}-{key}-v{EXPORT_VERSION}.onnx"
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.with_suffix(".lock")):
-        if not target.is_file():
+        if not _is_export_of(target, digest):
             export_onnx(spec, checkpoint, target, digest)
     return target
+
+
+def _is_export_of(target: Path, digest: str) -> bool:
+    """Says whether `target` is there and whole: a damaged one is made again, not refused for ever."""
+    try:
+        return target.is_file() and (read_metadata(target) or {}).get("weights_digest") == digest
+    except (InputError, ValueError):
+        return False
 
 
 def export_onnx(spec: ModelSpec, checkpoint: Path | None, target: Path, digest: str) -> Path:
