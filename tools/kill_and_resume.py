@@ -23,19 +23,21 @@ from pose_utils.errors import InputError
 from pose_utils.study.records import SCHEMAS, RunFolder
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-TIMED = {"backends.csv": ["build_s"], "configs.csv": ["load_s", "first_call_ms"]}
-"""Columns that tell how long something took this time."""
+TIMED_TABLES = ("latency.parquet", "configs.csv", "machine.csv")
+TIMED_COLUMNS = {"backends.csv": ["build_s"]}
+TIMED_UNITS = ("ms", "images/s")
+"""What tells how long something took this time: not to be compared."""
 
 
 def records(folder: Path) -> dict[str, pd.DataFrame]:
     """Returns every table of a run without what was measured with a clock, in a fixed order."""
     run, found = RunFolder(folder), {}
     for name in SCHEMAS:
-        if not run.has(name) or name in ("latency.parquet", "configs.csv"):
+        if not run.has(name) or name in TIMED_TABLES:
             continue
-        frame = run.read(name).drop(columns=["run_id", *TIMED.get(name, [])], errors="ignore")
-        if name == "metrics.csv":
-            frame = frame[frame["metric"] != "fps"]
+        frame = run.read(name).drop(columns=["run_id", *TIMED_COLUMNS.get(name, [])], errors="ignore")
+        if "unit" in frame:
+            frame = frame[~frame["unit"].isin(TIMED_UNITS)]
         found[name] = frame.sort_values(list(frame.columns), ignore_index=True)
     return found
 
