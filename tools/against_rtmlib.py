@@ -1,0 +1,121 @@
+"""Times this project's pipelines against rtmlib's: same ONNX files, same pictures and persons, interleaved.
+
+rtmlib is a peer, no requirement: `pip install --no-deps --target FOLDER rtmlib`, then
+`python tools/against_rtmlib.py --rtmlib FOLDER` (without --no-deps it brings a second ONNX Runtime and a
+second OpenCV, which overwrite ours). Its sessions take their own default settings, every core as ours do.
+Its RTMDet wants files with NMS inside; ours hold the raw heads, so our decoding follows its preprocessing
+and network, which is no slower than its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import sys
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+
+from pose_utils.runtime import decode
+from pose_utils.runtime.opening import open_pipeline
+from pose_utils.study.benchmark import Workload, load, make_workloads, time_call
+from pose_utils.study.configurations import Config
+from pose_utils.study.latency import speedups
+from pose_utils.study.material import find_people
+from pose_utils.zoo.artifacts import Artifact, find_artifact
+from pose_utils.zoo.samples import sample_pictures
+from pose_utils.zoo.specs import parse_models
+
+BLOCKS, PICTURES = 8, 8
+CROWD = 8
+PEERS = ("rtmlib-onnxruntime", "rtmlib-openvino")
+OURS = (("onnxruntime", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8"))
+
+
+def main() -> None:
+    """Prints, for each number of persons, how many times faster ours are, with 95 % intervals."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rtmlib", type=Path, required=True, help="folder that rtmlib was installed into")
+    parser.add_argument("--models", default="rtmdet-m+rtmpose-m", metavar="D+P")
+    parser.add_argument("--persons", type=int, nargs="+", default=[1, CROWD])
+    parser.add_argument("--runs", type=int, default=24, help="timed calls of each, in interleaved blocks")
+    options = parser.parse_args()
+    sys.path.append(str(options.rtmlib))
+    people = find_people(sample_pictures(), open_pipeline("auto"), PICTURES)
+    workloads = make_workloads(people, options.persons)
+    contestants = _ours(options.models) | _peers(options.models)
+    latency = _timed(contestants, workloads, options.models, options.runs)
+    for peer in PEERS:
+        table = speedups(latency, peer)
+        print(f"\n{options.models}: times as fast as {peer}, same files and pictures")
+        print(table[table["config"] != peer].to_string(index=False, float_format="{:.2f}".format))
+    print("\nmedian milliseconds")
+    print(latency.pivot_table(index="config", columns="persons", values="ms", aggfunc="median").round(1))
+
+
+def _ours(models: str) -> dict:
+    opened = {}
+    for backend, precision in OURS:
+        config = Config(models, backend, precision)
+        try:
+            pipeline = load(config)
+        except Exception as error:
+            print(f"{config.name} left out: {error}")
+            continue
+        opened[config.name] = lambda work, pipeline=pipeline: time_call(pipeline, work)["total"]
+    return opened
+
+
+def _peers(models: str) -> dict:
+    from rtmlib import RTMDet, RTMPose
+
+    files = [find_artifact(spec, "onnx") for spec in parse_models(models)]
+    opened = {}
+    for name in PEERS:
+        detector, pose = (
+            _peer(kind, file, name.split("-")[1]) for kind, file in zip((RTMDet, RTMPose), files, strict=True)
+        )
+        opened[name] = lambda work, detector=detector, pose=pose: _time_peer(detector, pose, work)
+    return opened
+
+
+def _peer(kind: type, file: Artifact, backend: str) -> object:
+    width, height = file.spec.input_size
+    # rtmlib's detector takes (height, width), its pose model (width, height).
+    size = (height, width) if file.spec.kind == "detector" else (width, height)
+    with contextlib.redirect_stdout(io.StringIO()):
+        return kind(str(file.path), model_input_size=size, backend=backend)
+
+
+def _time_peer(detector: object, pose: object, work: Workload) -> float:
+    start = perf_counter()
+    pixels, ratio = detector.preprocess(work.image)
+    outputs = detector.inference(pixels)
+    height, width = detector.model_input_size
+    decode.non_maximum_suppression(*decode.rtmdet_candidates(outputs, (width, height))).boxes / ratio
+    pose(work.image, work.boxes)
+    return (perf_counter() - start) * 1000
+
+
+def _timed(contestants: dict, workloads: list[Workload], models: str, runs: int) -> pd.DataFrame:
+    order, rows = np.random.default_rng(0), []
+    pairs = [(name, work) for name in contestants for work in workloads]
+    for name, work in pairs:
+        contestants[name](work)
+    for block in range(BLOCKS):
+        for index in order.permutation(len(pairs)):
+            name, work = pairs[index]
+            contestants[name](work)
+            rows += [
+                {"config": name, "models": models, "pipeline": "detect+pose", "stage": "total",
+                 "block": block, "persons": work.persons, "ms": contestants[name](work)}
+                for _ in range(max(1, runs // BLOCKS))
+            ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+if __name__ == "__main__":
+    main()
