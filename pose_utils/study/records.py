@@ -110,6 +110,13 @@ truth, clean, or detected_on_clean (detected on the corrupted picture, posed on 
 `reference` what a figure was compared with: truth or the clean prediction."""
 
 
+_UNREADABLE = (
+    OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, NotImplementedError,
+    MemoryError,
+)  # fmt: skip
+"""What pandas and pyarrow raise on damaged files; a flipped bit in Parquet's metadata can be any of them."""
+
+
 def new_run_id(now: datetime | None = None) -> str:
     """Returns a sortable name for a run, such as "20261123-182200-4f1c"."""
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%d-%H%M%S")
@@ -190,7 +197,7 @@ class RunFolder:
             raise InputError(f"{path} is missing: run the notebook that writes {table} first")
         try:
             frame = _load(path, table)
-        except (OSError, ValueError) as error:
+        except _UNREADABLE as error:
             message = f"{path} cannot be read ({error}): delete it and run its notebook again"
             raise InputError(message) from error
         if frame.empty:
@@ -214,7 +221,7 @@ class RunFolder:
             frame = _load(path, table)
             good = set(frame.columns) == {*SCHEMAS[table], "run_id", "schema_version"}
             good &= bool((frame["schema_version"] == SCHEMA_VERSION).all()) if good else False
-        except (OSError, ValueError):
+        except _UNREADABLE:
             good = False
         if not good:
             path.unlink()
