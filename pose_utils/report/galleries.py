@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pose_utils.palette import HALO, bgr
+from pose_utils.report.joint_table import joint_table
 from pose_utils.report.sheets import contact_sheet
 from pose_utils.report.viewer import Case
 from pose_utils.runtime.drawing import draw_poses
@@ -72,7 +74,15 @@ class ConditionPictures:
         pairs = persons.loc[persons["condition"] != "corrupted", ["condition", "severity"]]
         return list(dict.fromkeys(pairs.itertuples(index=False, name=None)))
 
-    def case(self, name: str, condition: str, severity: int, poses: Poses, clean: Poses) -> Case:
+    def case(
+        self,
+        name: str,
+        condition: str,
+        severity: int,
+        poses: Poses,
+        clean: Poses,
+        corrupted: np.ndarray | None = None,
+    ) -> Case:
         """Makes the case of one picture under one condition.
 
         Args:
@@ -81,22 +91,46 @@ class ConditionPictures:
             severity: As in metrics.csv.
             poses: What was found under the condition.
             clean: What was found on the clean picture.
+            corrupted: The picture under the condition where it is at hand.
         """
-        image = read_image(self.file(name))
-        # Corrupted in full size, as the study did, and only then made small for the page.
-        corrupted = conditions.apply(
-            condition,
-            image,
-            image_name=name,
-            seed=self.seed,
-            severity=severity,
-            boxes=self._covered(name, clean),
-        )
-        small, scale = _shrunk(corrupted)
+        image = self._read(name)
+        small, scale = _shrunk(self.corrupted(name, condition, severity) if corrupted is None else corrupted)
         scaled = _scaled(poses, scale)
         label = conditions.find(condition).title + (f", severity {severity}" if severity else "")
-        caption = f"{label}: {len(poses)} persons found, {len(clean)} on the clean picture."
-        return Case(name, condition, severity, _shrunk(image)[0], small, draw_poses(small, scaled), caption)
+        caption = (
+            f"{label}: {len(poses)} person{'s' * (len(poses) != 1)} found, {len(clean)} on the clean picture."
+        )
+        expected, plain = self.expected(name), _shrunk(image)[0]
+        return Case(
+            name, condition, severity, plain, small, draw_poses(small, scaled), caption,
+            draw_poses(plain, _scaled(expected, scale)), joint_table(poses, expected),
+        )  # fmt: skip
+
+    def corrupted(self, name: str, condition: str, severity: int) -> np.ndarray:
+        """Returns a picture under a condition in full size, as the study had it."""
+        boxes = self._covered(name, self.recorded(name))
+        return conditions.apply(
+            condition, self._read(name), image_name=name, seed=self.seed, severity=severity, boxes=boxes
+        )
+
+    def recorded(self, name: str, condition: str = "clean", severity: int = 0) -> Poses:
+        """Returns what the run found on a picture with detected boxes."""
+        return poses_of(*self._records, Setting(condition, severity, "detected"), [name])[0]
+
+    @cached_property
+    def _records(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        return self.run.read("persons.parquet"), self.run.read("poses.parquet")
+
+    @cached_property
+    def _last(self) -> dict[str, np.ndarray]:
+        return {}
+
+    def _read(self, name: str) -> np.ndarray:
+        """Reads a picture; the last one is kept, for a slider asks for the same again and again."""
+        if name not in self._last:
+            self._last.clear()
+            self._last[name] = read_image(self.file(name))
+        return self._last[name]
 
     def cases(self, limit: int) -> list[Case]:
         """Returns `limit` pictures under every condition of the run."""
@@ -105,12 +139,7 @@ class ConditionPictures:
 
     def cases_of(self, wanted: Iterable[tuple[str, str, int]]) -> list[Case]:
         """Returns the cases of (picture, condition, severity), in that order."""
-        persons, joints = self.run.read("persons.parquet"), self.run.read("poses.parquet")
-
-        def found(name: str, condition: str, severity: int) -> Poses:
-            return poses_of(persons, joints, Setting(condition, severity, "detected"), [name])[0]
-
-        return [self.case(*each, found(*each), found(each[0], "clean", 0)) for each in wanted]
+        return [self.case(*each, self.recorded(*each), self.recorded(each[0])) for each in wanted]
 
     def expected(self, name: str) -> Poses:
         """Returns who is in a picture: the truth without crowds, or else the clean prediction.
@@ -118,8 +147,7 @@ class ConditionPictures:
         They are numbered as in failures.csv; keypoints that are not labelled have score 0.
         """
         if self.material.truth is None:
-            persons, joints = self.run.read("persons.parquet"), self.run.read("poses.parquet")
-            return poses_of(persons, joints, Setting("clean", 0, "detected"), [name])[0]
+            return self.recorded(name)
         persons = self.material.truth.by_name()[name].persons
         alone = ~persons.crowd
         keypoints = persons.keypoints[alone]
@@ -129,7 +157,7 @@ class ConditionPictures:
 
     def width(self, name: str) -> int:
         """Returns the width of a picture's file in pixels."""
-        return read_image(self.file(name)).shape[1]
+        return self._read(name).shape[1]
 
     def file(self, name: str) -> Path:
         """Returns the file of a picture."""

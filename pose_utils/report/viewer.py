@@ -6,19 +6,20 @@ script they are a contact sheet. `page.build_page` adds that script once and nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
+import pandas as pd
 
-from pose_utils.report.markup import data_uri, encode_picture, escape
+from pose_utils.errors import PoseUtilsError
+from pose_utils.report.markup import data_uri, encode_picture, escape, show_table
 
 SCRIPT = files("pose_utils.report").joinpath("viewer.js").read_text(encoding="utf-8")
 
-_PANELS = ("original", "corrupted", "annotated")
 _SIDE = {"live": 640, "page": 400}
 """Longest side of a picture in pixels; a page holds dozens of them."""
 
@@ -35,6 +36,8 @@ class Case:
         severity: 1..5, or 0 where the condition has only one.
         original, corrupted, annotated: uint8 (h, w, 3) BGR; the last with what was found.
         caption: What came of it, in words; also the alternative text.
+        expected: The original with who is to be found, or None where nobody knows.
+        joints: A row a joint, as `joint_table` returns it, or None.
     """
 
     image: str
@@ -44,6 +47,8 @@ class Case:
     corrupted: np.ndarray
     annotated: np.ndarray
     caption: str
+    expected: np.ndarray | None = None
+    joints: pd.DataFrame | None = None
 
 
 class ConditionViewer:
@@ -54,17 +59,22 @@ class ConditionViewer:
         cases: Sequence[Case],
         compute: Callable[..., Case] | None = None,
         severities: Sequence[int] = (1, 2, 3, 4, 5),
-        thresholds: Sequence[float] = (),
+        choices: Mapping[str, Sequence] | None = None,
+        conditions: Mapping[str, Sequence[int]] | None = None,
+        save: Callable[..., str] | None = None,
     ) -> None:
         """Takes precomputed cases, which are also what the page shows.
 
         Args:
             cases: At least one; their order is the order of the choices.
-            compute: (image, condition, severity) -> Case, or with `thresholds` (image, condition, severity,
-                threshold) -> Case; called in a live notebook for what `cases` doesn't hold, and kept.
+            compute: (image, condition, severity, *choices) -> Case; called in a live notebook for what
+                `cases` doesn't hold, and kept.
             severities: What the slider offers where `compute` is given; a condition that has only
                 severity 0 among `cases` keeps that.
-            thresholds: Detection scores to choose from, live only.
+            choices: Further things to choose from, live only: label -> values, the first of which `cases`
+                were made with.
+            conditions: Further conditions with their severities, live only.
+            save: (case, *choices) -> where it was written; adds a button.
 
         Raises:
             ValueError: There is no case.
@@ -72,21 +82,25 @@ class ConditionViewer:
         if not cases:
             raise ValueError("a viewer needs at least one case")
         self.cases = list(cases)
-        self._compute = compute
-        self._thresholds = tuple(thresholds) if compute else ()
+        self._compute, self._save = compute, save if compute else None
+        self._choices = dict(choices or {}) if compute else {}
+        defaults = tuple(values[0] for values in self._choices.values())
         self._known: dict[tuple, Case] = {}
         for case in self.cases:
-            self._known.setdefault((case.image, case.condition, case.severity), case)
+            self._known.setdefault((case.image, case.condition, case.severity, *defaults), case)
         self._severities = {}
         for condition in dict.fromkeys(case.condition for case in self.cases):
             there = sorted({case.severity for case in self.cases if case.condition == condition})
             self._severities[condition] = (
                 there if there == [0] or not compute else sorted({*there, *severities} - {0})
             )
+        self._on_page = list(self._severities)
+        for condition, levels in (conditions or {}).items() if compute else ():
+            self._severities.setdefault(condition, list(levels))
 
-    def case(self, image: str, condition: str, severity: int, threshold: float | None = None) -> Case | None:
+    def case(self, image: str, condition: str, severity: int, *chosen: object) -> Case | None:
         """Returns a case that is known or can be computed, or None."""
-        key = (image, condition, severity) if threshold is None else (image, condition, severity, threshold)
+        key = (image, condition, severity, *chosen)
         if key not in self._known:
             if self._compute is None:
                 return None
@@ -101,23 +115,34 @@ class ConditionViewer:
         names = [(name.replace("_", " "), name) for name in self._severities]
         condition = widgets.Dropdown(options=names, description="Condition")
         severity = widgets.SelectionSlider(options=self._severities[condition.value], description="Severity")
-        controls = [picture, condition, severity]
-        threshold = None
-        if self._thresholds:
-            threshold = widgets.SelectionSlider(options=self._thresholds, description="Threshold")
-            controls.append(threshold)
-        shown, words = widgets.Image(format="webp", layout={"max_width": "100%"}), widgets.HTML()
+        further = [
+            widgets.SelectionSlider(options=sorted(values), value=values[0], description=label)
+            if isinstance(values[0], float)
+            else widgets.Dropdown(options=list(values), description=label)
+            for label, values in self._choices.items()
+        ]
+        controls = [picture, condition, severity, *further]
+        # Not widgets.Image: it has no alternative text, and fails in JupyterLab where it is given a tooltip.
+        shown, words, joints = widgets.HTML(), widgets.HTML(), widgets.HTML()
+
+        def chosen() -> tuple:
+            return tuple(control.value for control in controls)
 
         def show(_: Any = None) -> None:
-            case = self.case(
-                picture.value, condition.value, severity.value, threshold.value if threshold else None
-            )
+            try:
+                case = self.case(*chosen())
+            except PoseUtilsError as error:  # a back end that isn't here: say so, keep the picture
+                words.value = f"<p>{escape(error)}</p>"
+                return
             if case is None:
                 words.value = "<p>This case was not computed.</p>"
                 return
-            shown.value = encode_picture(_side_by_side(case), max_side=3 * _SIDE["live"], max_kb=400)[0]
-            shown.alt = case.caption
-            words.value = f"<p>{escape(case.caption)} (original, corrupted, found)</p>"
+            content, *_ = encode_picture(side_by_side(case), max_side=3 * _SIDE["live"], max_kb=400)
+            source = data_uri(content, "image/webp")
+            shown.value = f'<img src="{source}" alt="{escape(case.caption)}" style="max-width:100%">'
+            first = "expected" if case.expected is not None else "original"
+            words.value = f"<p>{escape(case.caption)} ({first}, corrupted, found)</p>"
+            joints.value = "" if case.joints is None else _joints_html(case.joints)
 
         def offer_severities(_: Any) -> None:
             offered = self._severities[condition.value]
@@ -131,12 +156,25 @@ class ConditionViewer:
             if control is not condition:
                 control.observe(show, "value")
         offer_severities(None)
-        return widgets.VBox([widgets.HBox(controls, layout={"flex_flow": "row wrap"}), shown, words])
+        rows = [widgets.HBox(controls, layout={"flex_flow": "row wrap"}), shown, words, joints]
+        if self._save is not None:
+            rows.append(self._save_button(chosen, words))
+        return widgets.VBox(rows)
+
+    def _save_button(self, chosen: Callable[[], tuple], words: widgets.HTML) -> widgets.Button:
+        button = widgets.Button(description="Save this case", tooltip="Writes it into the run's folder")
+
+        def save(_: Any) -> None:
+            values = chosen()
+            words.value = f"<p>Saved as {escape(self._save(self.case(*values), *values[3:]))}.</p>"
+
+        button.on_click(save)
+        return button
 
     def to_html(self) -> str:
         """Returns every case as a figure, grouped by picture, with the controls that the script wakes."""
         images = list(dict.fromkeys(case.image for case in self.cases))
-        conditions = list(self._severities)
+        conditions = self._on_page
         parts = []
         for image in images:
             cases = [case for case in self.cases if case.image == image]
@@ -190,7 +228,15 @@ def _picture(image: np.ndarray, alt: str) -> str:
     )
 
 
-def _side_by_side(case: Case) -> np.ndarray:
-    panels = [getattr(case, name) for name in _PANELS]
+def _joints_html(joints: pd.DataFrame) -> str:
+    formats = {"distance, px": ".0f", "score": ".2f"}
+    table = show_table(joints, "Joints of the persons to be found", formats=formats).html
+    return f"<details><summary>Joint by joint</summary>{table}</details>"
+
+
+def side_by_side(case: Case) -> np.ndarray:
+    """Returns what was expected (or the original), the corrupted picture and what was found as one."""
+    first = case.original if case.expected is None else case.expected
+    panels = [first, case.corrupted, case.annotated]
     height = min(panel.shape[0] for panel in panels)
     return np.hstack([panel[:height] for panel in panels])
