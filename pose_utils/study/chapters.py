@@ -187,7 +187,7 @@ def time_backends(run: RunFolder, profile: str, seed: int) -> None:
     people = find_people(sample_pictures(), finder_of(run), PEOPLED_PICTURES)
     info = run.info()
     own = [info["models"]] if "+" in info["models"] else []
-    configs = standard_configs(info["rtm_models"], others=[*own, *plan.other_models])
+    configs = standard_configs(info["rtm_models"], others=[*own, *plan.other_models], compiled=plan.compiled)
     run_benchmark(
         configs,
         make_workloads(people, plan.persons),

@@ -54,6 +54,9 @@ _PLACES = (
     ("tensorrt", "fp16", "cuda"),
 )
 
+_COMPILED = (("torch-compile", "fp32", "cpu"), ("torch-compile", "fp32", "cuda"))
+"""torch.compile takes minutes for each batch size: timed where it was asked for."""
+
 _POSE_ONLY = (
     ("torch", "fp32", "cpu"),
     ("onnxruntime", "fp32", "cpu"),
@@ -67,7 +70,9 @@ _OTHER_MODELS_ON = (("openvino", "fp32", "cpu"), ("openvino", "bf16", "cpu"))
 """Where other models are timed: what a CPU runs them fastest on, in full and in half precision."""
 
 
-def standard_configs(models: str, weights: str = "auto", others: Sequence[str] = ()) -> list[Config]:
+def standard_configs(
+    models: str, weights: str = "auto", others: Sequence[str] = (), compiled: bool = False
+) -> list[Config]:
     """Returns the eight published configurations and those that a machine of today adds.
 
     All are listed on every machine; those that cannot run here end as `skipped` with the reason.
@@ -77,8 +82,10 @@ def standard_configs(models: str, weights: str = "auto", others: Sequence[str] =
         weights: trained, random or auto.
         others: Further pairs, timed on fewer back ends, so that the table shows what another detector or
             pose model buys.
+        compiled: With torch.compile, which takes minutes.
     """
-    full = [Config(models, *place, weights=weights) for place in _PLACES]
+    places = (*_PLACES, *_COMPILED) if compiled else _PLACES
+    full = [Config(models, *place, weights=weights) for place in places]
     pose = [Config(models, *place, pipeline=POSE_ONLY, weights=weights) for place in _POSE_ONLY]
     further = [
         Config(pair, *place, weights=weights, other_models=True)

@@ -23,6 +23,7 @@ class Plan:
         runs, warmup, blocks: Of the benchmark, for each configuration and number of persons.
         persons: Numbers of persons that are timed.
         other_models: Further pairs that are timed beside the run's own.
+        compiled: Whether torch.compile is timed, which takes minutes.
         ap_pictures: Annotated pictures that the AP of every timed artefact is measured on.
         cold_start: Whether every configuration is opened in a process of its own as well.
         pictures: Pictures of the robustness study at most; None for all.
@@ -41,6 +42,7 @@ class Plan:
     blocks: int
     persons: tuple[int, ...]
     other_models: tuple[str, ...]
+    compiled: bool
     ap_pictures: int
     cold_start: bool
     pictures: int | None
@@ -62,6 +64,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             blocks=2,
             persons=(1, 2),
             other_models=(),
+            compiled=False,
             ap_pictures=3,
             cold_start=False,
             pictures=3,
@@ -80,6 +83,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             blocks=8,
             persons=(1, 4),
             other_models=("rtmdet-nano+rtmpose-m",),
+            compiled=False,
             ap_pictures=24,
             cold_start=True,
             pictures=75,
@@ -104,6 +108,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
                 "rtmdet-m+rtmpose-s",
                 "rtmdet-m+rtmpose-l",
             ),
+            compiled=True,
             ap_pictures=500,
             cold_start=True,
             pictures=None,

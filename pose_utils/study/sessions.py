@@ -62,7 +62,9 @@ def bench(
     Raises:
         UsageError: A name in `names` does not exist.
     """
-    configs = select_configs(standard_configs(models, others=OTHER_MODELS if names else ()), names)
+    configs = select_configs(
+        standard_configs(models, others=OTHER_MODELS if names else (), compiled=bool(names)), names
+    )
     files = choose_material(str(images)).paths if images else sample_pictures()
     workloads = make_workloads(find_people(files, open_pipeline("auto"), PICTURES), persons)
     run = RunFolder.create({"command": "bench", "machine": describe_machine()})

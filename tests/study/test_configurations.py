@@ -24,6 +24,11 @@ def test_names_are_unique_and_say_other_models():
     assert not any(name.startswith(PAIR) for name in names), "the models of the table need no name"
 
 
+def test_what_takes_minutes_to_compile_is_a_row_where_it_is_asked_for():
+    assert not any("compile" in config.name for config in standard_configs(PAIR))
+    assert "torch-compile-fp32-cpu" in {config.name for config in standard_configs(PAIR, compiled=True)}
+
+
 def test_half_precision_is_asked_for_on_every_machine():
     assert {"openvino-int8-cpu", "onnxruntime-int8-cpu", "openvino-bf16-cpu-pose"} <= {
         config.name for config in standard_configs(PAIR)

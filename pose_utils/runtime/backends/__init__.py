@@ -15,6 +15,7 @@ DEVICES = ("cpu", "cuda")
 
 _CLASSES = {
     "torch": "torch:TorchBackend",
+    "torch-compile": "torch:CompiledTorchBackend",
     "onnxruntime": "onnxruntime:OnnxRuntimeBackend",
     "onnxruntime-tensorrt": "onnxruntime:OnnxRuntimeTensorRTBackend",
     "openvino": "openvino:OpenVinoBackend",

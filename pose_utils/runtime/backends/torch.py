@@ -49,3 +49,14 @@ class TorchBackend(Backend):
                 self.device, dtype=self._dtype, memory_format=torch.channels_last
             )
             return [output.float().cpu().numpy() for output in self._network(pixels)]
+
+
+class CompiledTorchBackend(TorchBackend):
+    """The same module behind torch.compile, which takes minutes at the first call of each batch size."""
+
+    name = "torch-compile"
+
+    def __init__(self, artifact: Artifact, precision: str, device: str, threads: int | None) -> None:
+        """Loads the module; it is compiled by the first call."""
+        super().__init__(artifact, precision, device, threads)
+        self._network = self._torch.compile(self._network, dynamic=False)
