@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from pose_utils.runtime.motion import BoxMotion
-from pose_utils.runtime.similarity import SEEN_SCORE, assign, iou, oks
-from pose_utils.types import Detections, Poses
+from pose_utils.runtime.similarity import SEEN_SCORE, assign, iou_table, oks_table
+from pose_utils.types import NUM_KEYPOINTS, Detections, Poses
 
 UNSURE_SCORE = 0.1
 """Boxes from here to the pipeline's threshold may continue an identity, never begin one."""
@@ -130,21 +130,15 @@ class Tracker:
         return self._given_out()
 
     def _oks(self, rows: list[int], poses: Poses, columns: list[int]) -> np.ndarray:
-        table = np.zeros((len(rows), len(columns)))
-        for i, row in enumerate(rows):
-            track = self.tracks[row]
-            points, area = track.predicted(), np.prod(np.diff(track.motion.box.reshape(2, 2), axis=0))
-            for j, column in enumerate(columns):
-                weights = np.minimum(track.scores, poses.scores[column])
-                table[i, j] = oks(points, poses.keypoints[column], weights, float(area))
-        return table
+        tracks = [self.tracks[row] for row in rows]
+        points = np.array([track.predicted() for track in tracks]).reshape(-1, NUM_KEYPOINTS, 2)
+        scores = np.array([track.scores for track in tracks]).reshape(-1, NUM_KEYPOINTS)
+        areas = np.array([_area(track.motion.box) for track in tracks])
+        return oks_table(points, poses.keypoints[columns].astype(float), scores, poses.scores[columns], areas)
 
     def _overlap(self, rows: list[int], poses: Poses, columns: list[int]) -> np.ndarray:
-        table = np.zeros((len(rows), len(columns)))
-        for i, row in enumerate(rows):
-            for j, column in enumerate(columns):
-                table[i, j] = iou(self.tracks[row].box, poses.boxes[column])
-        return table
+        boxes = np.array([self.tracks[row].box for row in rows]).reshape(-1, 4)
+        return iou_table(boxes, poses.boxes[columns].astype(float))
 
     def _see(self, track: Track, poses: Poses, index: int, detected: bool = True) -> None:
         track.keypoints, track.scores = poses.keypoints[index].astype(float), poses.scores[index]
@@ -171,20 +165,18 @@ class Tracker:
             self.tracks.append(track)
 
     def _drop(self) -> None:
-        kept: list[Track] = []
-        for track in self.tracks:  # oldest first
-            new = track.sights < SIGHTS_TO_BEGIN
-            if track.unseen > (0 if new else KEEP_FRAMES):
-                continue
-            area = float(np.prod(np.diff(track.box.reshape(2, 2), axis=0)))
-            same = [
-                oks(each.keypoints, track.keypoints, np.minimum(each.scores, track.scores), area) > SAME_OKS
-                for each in kept
-                if not each.unseen
-            ]
-            if track.unseen or not any(same):
-                kept.append(track)
-        self.tracks = kept
+        live = [
+            track
+            for track in self.tracks
+            if track.unseen <= (0 if track.sights < SIGHTS_TO_BEGIN else KEEP_FRAMES)
+        ]
+        seen = [track for track in live if not track.unseen]
+        points = np.array([track.keypoints for track in seen]).reshape(-1, NUM_KEYPOINTS, 2)
+        scores = np.array([track.scores for track in seen]).reshape(-1, NUM_KEYPOINTS)
+        areas = np.array([_area(track.box) for track in seen])
+        same = np.triu(oks_table(points, points, scores, scores, areas) > SAME_OKS, k=1)
+        doubles = {seen[column].identity for column in np.flatnonzero(same.any(axis=0))}
+        self.tracks = [track for track in live if track.identity not in doubles]
 
     def _given_out(self) -> Poses:
         seen = [track for track in self.tracks if not track.unseen and track.sights >= SIGHTS_TO_BEGIN]
@@ -228,13 +220,16 @@ class TrackedPipeline:
         if detector is None:
             return self.pipeline(image)
         found = detector(image).above(UNSURE_SCORE, self.pipeline.max_persons)
-        near = np.array([[iou(box, each) >= MIN_IOU for each in expected] for box in found.boxes], bool)
-        near = near.reshape(len(found), len(expected))
+        near = iou_table(found.boxes.astype(float), expected.astype(float)) >= MIN_IOU
         keep = np.flatnonzero((found.scores >= self.pipeline.min_score) | near.any(axis=1))
         alone = expected[~near.any(axis=0)]
         boxes = np.concatenate([found.boxes[keep], alone])
         scores = np.concatenate([found.scores[keep], np.zeros(len(alone))])
         return self.pipeline.estimate(image, Detections(boxes, scores))
+
+
+def _area(box: np.ndarray) -> float:
+    return float((box[2] - box[0]) * (box[3] - box[1]))
 
 
 def _extent(points: np.ndarray, scores: np.ndarray) -> np.ndarray:

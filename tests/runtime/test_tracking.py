@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose_utils.runtime.motion import BoxMotion
-from pose_utils.runtime.similarity import iou, oks
+from pose_utils.runtime.similarity import iou, iou_table, oks_table
 from pose_utils.runtime.smoothing import GapFiller, OneEuro, lag_s
 from pose_utils.runtime.tracking import TrackedPipeline, Tracker
 from pose_utils.study.tracks import births_inside, identity_figures, jitter
@@ -170,9 +170,19 @@ def test_similarity_is_cocos():
     first, scores, box, _ = standing()
     second = first + np.array([3.0, -2.0])
     area = (box[2] - box[0]) * (box[3] - box[1])
+    found = oks_table(
+        first[None], np.array([second, first]), scores[None], np.array([scores, scores]), np.array([area])
+    )
     expected = np.exp(-13 / (2 * area * (2 * OKS_SIGMAS) ** 2)).mean()
-    assert oks(first, second, scores, area) == pytest.approx(expected)
-    assert oks(first, first, np.full(17, 0.1), area) == 0, "joints nobody is sure of tell nothing"
+    np.testing.assert_allclose(found, [[expected, 1]])
+    unsure = np.where(np.arange(17) < 2, 0.8, 0.1)[None]
+    assert oks_table(first[None], first[None], scores[None], unsure, np.array([area])) == 0, "two joints"
+
+
+def test_overlap_is_that_of_areas():
+    boxes = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30], [4, 4, 4, 4]], float)
+    np.testing.assert_allclose(iou_table(boxes, boxes[:2]), [[1, 1 / 3], [1 / 3, 1], [0, 0], [0, 0]])
+    assert iou(boxes[3], boxes[3]) == 0
 
 
 def test_motion_goes_on_at_the_speed_it_had():
