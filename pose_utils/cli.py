@@ -6,6 +6,7 @@ Exit codes: 0 done, 2 nothing could be done or a notebook failed, 64 wrong usage
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import signal
 import sys
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OK, NOTHING_DONE, INTERRUPTED = 0, 2, 130
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+"""What a user can mend: a full disk, a folder that cannot be written, a failing device."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,6 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE
     except PoseUtilsError as error:
         print(f"pose_utils: {error}", file=sys.stderr)
+        return NOTHING_DONE
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"pose_utils: {where}{error.strerror}; nothing half done is kept", file=sys.stderr)
         return NOTHING_DONE
     except KeyboardInterrupt:
         print("pose_utils: interrupted; what was finished is kept", file=sys.stderr)

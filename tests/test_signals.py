@@ -1,5 +1,6 @@
-"""SIGINT and SIGTERM end a command with its results written and a code that scripts can use."""
+"""Signals and disks: a command ends with one line, its results where it has any, and a code for scripts."""
 
+import errno
 import json
 import os
 import signal
@@ -34,3 +35,23 @@ def test_infer_writes_what_it_has_and_ends_with_130(tmp_path, monkeypatch, sign)
     assert cli.main(["infer", "--source", str(tmp_path / "in"), "--output-dir", str(tmp_path / "out")]) == 130
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["interrupted"] and results["frames"] == 2
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_disk_that_cannot_be_written_is_one_line(monkeypatch, capsys, code):
+    def fail(*arguments):
+        raise OSError(code, os.strerror(code), "cache/x.onnx")
+
+    monkeypatch.setattr(opening, "open_pipeline", fail)
+    assert cli.main(["evaluate", "--images", "x", "--annotations", "y"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "cache/x.onnx" in said and os.strerror(code) in said
+
+
+def test_other_failures_of_the_system_are_not_hidden(monkeypatch):
+    def fail(*arguments):
+        raise OSError(errno.EBADF, "a mistake of the program")
+
+    monkeypatch.setattr(opening, "open_pipeline", fail)
+    with pytest.raises(OSError):
+        cli.main(["evaluate", "--images", "x", "--annotations", "y"])

@@ -108,8 +108,11 @@ def build_engine(
         start = time.perf_counter()
         plan = _build(trt, artifact, source, target)
         draft = path.with_suffix(".draft")
-        draft.write_bytes(plan)
-        draft.replace(path)
+        try:
+            draft.write_bytes(plan)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)  # half of it, where the disk was full
     return Engine(path, target, precision, time.perf_counter() - start)
 
 
