@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pose_utils.errors import InputError
-from pose_utils.runtime.stream import is_camera, open_capture
+from pose_utils.runtime.stream import is_camera, open_capture, without_password
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
@@ -207,7 +207,7 @@ class Source:
     @property
     def public_location(self) -> str:
         """`location` as valid text, without the password of a stream."""
-        return printable_name(_without_password(self.location))
+        return printable_name(without_password(self.location))
 
     def frame_name(self, index: int) -> str:
         """Returns the name of frame `index` of a video or camera."""
@@ -274,10 +274,3 @@ def _open_file(path: Path) -> Source:
         fps=fps if 0 < fps <= MAX_FPS else 0.0,
         length=int(frames) if 0 < frames < 2**31 else None,
     )
-
-
-def _without_password(location: str) -> str:
-    """Returns an address without the name and password in it: results are passed on."""
-    scheme, mark, rest = location.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}" if mark else location

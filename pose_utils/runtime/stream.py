@@ -22,6 +22,13 @@ def is_camera(location: str) -> bool:
     return location.isascii() and location.isdecimal()
 
 
+def without_password(location: str) -> str:
+    """Returns an address without the name and password in it: results and messages are passed on."""
+    scheme, mark, rest = location.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}" if mark else location
+
+
 def open_capture(location: str) -> cv2.VideoCapture:
     """Opens a video file, a webcam by its index, or the address of a stream.
 
@@ -41,7 +48,8 @@ def open_capture(location: str) -> cv2.VideoCapture:
     if not capture.isOpened():
         capture.release()
         raise InputError(
-            f"the {kind} {location} cannot be opened: it is missing, damaged, or its codec is unknown"
+            f"the {kind} {without_password(location)} cannot be opened: it is missing, damaged, or its codec "
+            "is unknown"
         )
     return capture
 

@@ -154,3 +154,9 @@ def test_the_password_of_a_stream_is_not_written_down(monkeypatch):
     monkeypatch.setattr("pose_utils.runtime.media.open_capture", lambda location: Empty())
     source = open_source("rtsp://anna:secret@10.0.0.9/live")
     assert list(source) == [] and "secret" not in str(source.skipped) + source.frame_name(0)
+
+
+def test_nor_is_it_in_the_message_of_a_stream_that_is_not_there():
+    with pytest.raises(InputError) as refusal:
+        open_source("http://anna:secret@127.0.0.1:9/live")
+    assert "secret" not in str(refusal.value) and "127.0.0.1:9/live" in str(refusal.value)
