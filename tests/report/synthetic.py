@@ -52,8 +52,9 @@ def latency(persons=(1, 4, 8), blocks=5, repeats=6, weights="trained", configs=_
                     stages["total"] = sum(stages.values())
                     rows += [
                         {"config": config, "models": "rtmdet-m+rtmpose-m", "backend": backend,
-                         "precision": precision, "device": "cpu", "pipeline": "detect+pose", "stage": name, "persons": count,
-                         "block": block, "repeat": repeat, "ms": ms, "weights": weights}
+                         "precision": precision, "device": "cpu", "pipeline": "detect+pose", "stage": name,
+                         "persons": count, "block": block, "repeat": repeat, "ms": ms,
+                         "weights": weights}
                         for name, ms in stages.items()
                     ]  # fmt: skip
     return _shaped("latency.parquet", rows)
@@ -79,8 +80,8 @@ def configs(**override) -> pd.DataFrame:
 def accuracy(**losses) -> pd.DataFrame:
     """Rows of accuracy.csv: AP .7 less what `losses` takes from a back end or precision."""
     rows = [
-        {"config": name, "models": "rtmdet-m+rtmpose-m", "pipeline": "detect+pose", "status": "ok", "reason": "",
-         "digest": "a+b", "boxes": "detected", "images": 24, "persons": 60, "ap": 0.7 - loss,
+        {"config": name, "models": "rtmdet-m+rtmpose-m", "pipeline": "detect+pose", "status": "ok",
+         "reason": "", "digest": "a+b", "boxes": "detected", "images": 24, "persons": 60, "ap": 0.7 - loss,
          "ap_low": 0.6 - loss, "ap_high": 0.8 - loss, "against": "torch-fp32-cpu", "loss": loss,
          "loss_low": loss - 0.004, "loss_high": loss + 0.004}
         for name, (backend, precision, *_) in _CONFIGS.items()

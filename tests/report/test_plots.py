@@ -192,7 +192,8 @@ def test_the_interval_of_a_summary_holds_its_median_and_follows_the_blocks():
     rng = np.random.default_rng(0)
     block = np.repeat(np.arange(10), 20)
     base = {"config": "a", "models": "m", "backend": "b", "precision": "p", "device": "cpu",
-            "pipeline": "detect+pose", "stage": "total", "persons": 1, "repeat": 0, "weights": "trained"}  # fmt: skip
+            "pipeline": "detect+pose", "stage": "total", "persons": 1, "repeat": 0,
+            "weights": "trained"}  # fmt: skip
     drift = 100 + 5 * rng.standard_normal(10)[block]
     drifting = pd.DataFrame(base | {"block": block, "ms": drift}, index=range(200))
     steady = drifting.assign(ms=100 + 5 * rng.standard_normal(200))

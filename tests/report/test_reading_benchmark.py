@@ -36,7 +36,8 @@ def test_the_eight_published_names_stand_first_whether_or_not_they_ran(synthetic
 
 def test_the_bench_table_has_what_the_issue_names(table):
     assert {"config", "pipeline", "persons", "status", "reason", "median_ms", "p95_ms", "p99_ms", "speedup",
-            "speedup_low", "speedup_high", "peak_memory_mb", "load_s", "size_mb", "ap", "block_medians_ms"} <= set(table)  # fmt: skip
+            "speedup_low", "speedup_high", "peak_memory_mb", "load_s", "size_mb", "ap",
+            "block_medians_ms"} <= set(table)  # fmt: skip
     row = table[(table["config"] == "openvino-bf16-cpu") & (table["persons"] == 1)].iloc[0]
     assert row["speedup"] == pytest.approx(6.1, abs=0.1) and len(row["block_medians_ms"]) == 5
     lost = table[table["status"] != "ok"]
@@ -73,16 +74,27 @@ def test_accuracy_is_in_points_with_its_loss(synthetic):
 
 def test_the_pareto_rows_are_whole_pipelines_with_an_accuracy(synthetic):
     rows = reader.accuracy_and_latency(synthetic.latency(), synthetic.accuracy())
-    assert len(rows) == 4 and set(rows["persons"]) == {1} and {"accuracy", "accuracy_low", "median_ms"} <= set(rows)
+    assert (
+        len(rows) == 4
+        and set(rows["persons"]) == {1}
+        and {"accuracy", "accuracy_low", "median_ms"} <= set(rows)
+    )
 
 
 def test_a_machine_that_tells_nothing_is_said_to(synthetic):
     text = reader.noise_sentence(synthetic.machine(), synthetic.latency())
-    assert "0.25 cores busy" in text and "temperature is not told" in text and "not tell whether it throttled" in text
-    text = reader.noise_sentence(
-        synthetic.machine(clock_mhz=2600.0, temperature_c=61.0, throttled=1.0, stolen_share=0.08), synthetic.latency()
+    assert (
+        "0.25 cores busy" in text
+        and "temperature is not told" in text
+        and "not tell whether it throttled" in text
     )
-    assert "2600 to 2600 MHz" in text and "61 to 61 °C" in text and "throttled 2 times" in text and "8%" in text
+    text = reader.noise_sentence(
+        synthetic.machine(clock_mhz=2600.0, temperature_c=61.0, throttled=1.0, stolen_share=0.08),
+        synthetic.latency(),
+    )
+    assert (
+        "2600 to 2600 MHz" in text and "61 to 61 °C" in text and "throttled 2 times" in text and "8%" in text
+    )
 
 
 def test_shares_and_the_cost_of_one_more_person_come_from_the_stages(synthetic):

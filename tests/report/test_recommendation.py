@@ -12,8 +12,12 @@ HERE = "On this machine"
 
 def test_the_fastest_within_a_point_and_the_most_accurate_are_named_with_their_commands(synthetic):
     sentence, points = recommend(synthetic.latency(), synthetic.accuracy(bf16=0.004), HERE)
-    assert sentence.startswith("On this machine, use openvino-bf16-cpu with rtmdet-m+rtmpose-m (AP 0.696, 42.")
-    assert "less than 1 AP point lost, and openvino-fp32-cpu" in sentence, "the fastest of the equally accurate"
+    assert sentence.startswith(
+        "On this machine, use openvino-bf16-cpu with rtmdet-m+rtmpose-m (AP 0.696, 42."
+    )
+    assert "less than 1 AP point lost, and openvino-fp32-cpu" in sentence, (
+        "the fastest of the equally accurate"
+    )
     assert "--models rtmdet-m+rtmpose-m --backend openvino --precision bf16 --device cpu" in points[0]
     assert "--precision fp32" in points[1]
     assert "24 pictures" in points[2] and "4 of the 4 whole pipelines" in points[2]

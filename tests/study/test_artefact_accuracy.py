@@ -19,7 +19,8 @@ from tests.study.scenes import coco_of
 PAIR = "rtmdet-nano+rtmpose-t"
 CONFIGS = [
     Config(PAIR, "torch"), Config(PAIR, "openvino", "bf16"), Config(PAIR, "tensorrt", "fp16", "cuda"),
-    Config(PAIR, "torch", pipeline=POSE_ONLY), Config("rtmdet-m+rtmpose-t", "openvino", "bf16", other_models=True),
+    Config(PAIR, "torch", pipeline=POSE_ONLY),
+    Config("rtmdet-m+rtmpose-t", "openvino", "bf16", other_models=True),
 ]  # fmt: skip
 PERSONS = [standing(20 + 40 * index, 20) for index in range(6)]
 
@@ -38,12 +39,16 @@ class Knowing:
     def __call__(self, image, boxes=None):
         keypoints, scores, box, box_score = PERSONS[image[0, 0, 0] // 20]
         self.given += boxes is not None
-        return Poses(np.array([keypoints]) + self.shift, [scores], [box] if boxes is None else boxes, [box_score])
+        return Poses(
+            np.array([keypoints]) + self.shift, [scores], [box] if boxes is None else boxes, [box_score]
+        )
 
 
 @pytest.fixture
 def truth(tmp_path):
-    layout = [[{"keypoints": [[*point, 2] for point in person[0]], "box": list(person[2])}] for person in PERSONS]
+    layout = [
+        [{"keypoints": [[*point, 2] for point in person[0]], "box": list(person[2])}] for person in PERSONS
+    ]
     path = tmp_path / "truth.json"
     path.write_text(__import__("json").dumps(coco_of(layout)))
     for index in range(len(PERSONS)):
@@ -92,7 +97,9 @@ def test_the_pose_stage_alone_gets_true_boxes_and_is_no_reference_for_a_pipeline
     assert table.loc["torch-fp32-cpu-pose", "boxes"] == "truth"
     assert opened["torch-fp32-cpu-pose"].given == len(PERSONS) and opened["torch-fp32-cpu"].given == 0
     other = table.loc["rtmdet-m+rtmpose-t-openvino-bf16-cpu"]
-    assert other["ap"] == 1 and other["against"] == "" and np.isnan(other["loss"]), "other models lose nothing"
+    assert other["ap"] == 1 and other["against"] == "" and np.isnan(other["loss"]), (
+        "other models lose nothing"
+    )
 
 
 def test_what_did_not_run_or_has_random_weights_has_a_reason(monkeypatch, timed, truth):

@@ -9,8 +9,8 @@ from pose_utils.study.records import SCHEMAS
 
 
 def reading(**changes):
-    values = {"seconds": 0.0, "busy": 0.0, "own": 0.0, "stolen": 0.0, "throttled": 0.0, "cpu_joules": 0.0, "gpu_joules": np.nan}
-    return Reading(**(values | changes))
+    counters = dict.fromkeys(("seconds", "busy", "own", "stolen", "throttled", "cpu_joules"), 0.0)
+    return Reading(**(counters | {"gpu_joules": np.nan} | changes))
 
 
 def test_a_reading_of_this_machine_fills_the_table():
