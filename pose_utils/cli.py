@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # file names may hold bytes that are no text
     options = build_parser().parse_args(arguments)
+    before = signal.getsignal(signal.SIGTERM)
     with suppress(ValueError):  # only the main thread may; SIGTERM then ends a run as Ctrl-C does
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -53,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("pose_utils: interrupted; what was finished is kept", file=sys.stderr)
         return INTERRUPTED
+    finally:
+        with suppress(ValueError):
+            signal.signal(signal.SIGTERM, before)
 
 
 def _infer(options: argparse.Namespace) -> int:

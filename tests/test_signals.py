@@ -13,15 +13,9 @@ from pose_utils.runtime import opening
 from tests.runtime.fakes import FakePipeline
 
 
-@pytest.fixture(autouse=True)
-def own_handler():
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
-
-
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_infer_writes_what_it_has_and_ends_with_130(tmp_path, monkeypatch, sign):
+    before_it = signal.getsignal(signal.SIGTERM)
     (tmp_path / "in").mkdir()
     for name in "abcd":
         Image.new("RGB", (60, 80)).save(tmp_path / "in" / f"{name}.png")
@@ -35,6 +29,7 @@ def test_infer_writes_what_it_has_and_ends_with_130(tmp_path, monkeypatch, sign)
     assert cli.main(["infer", "--source", str(tmp_path / "in"), "--output-dir", str(tmp_path / "out")]) == 130
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["interrupted"] and results["frames"] == 2
+    assert signal.getsignal(signal.SIGTERM) == before_it
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
