@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from pose_utils.errors import UsageError
 from pose_utils.runtime.backends import BACKENDS, DEVICES, PRECISIONS
+from pose_utils.runtime.variants import ONNX_PRECISIONS
 from pose_utils.study import conditions
 
 USAGE = 64
@@ -112,7 +113,7 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
     command = _command(commands, "export", "write the ONNX files of a pipeline")
     command.add_argument("--models", required=True, metavar="D+P")
     command.add_argument("--fused", action="store_true", help="one file that takes a frame and gives people")
-    command.add_argument("--precision", default="fp32", choices=("fp32", "fp16"))
+    command.add_argument("--precision", default="fp32", choices=ONNX_PRECISIONS)
     command.add_argument("--weights", default="auto", choices=("auto", "trained", "random"))
     command.add_argument(
         "--output", type=Path, default=Path("exports"), metavar="PATH", help="folder, or with --fused a file"

@@ -37,6 +37,25 @@ def parity_sentence(parity: pd.DataFrame) -> str:
     return text
 
 
+def proof_sentence(proof: pd.DataFrame) -> str:
+    """Says which files may be deployed, and which are not recommended and why."""
+    done = proof[proof["status"] == "ok"]
+    if done.empty:
+        return "No file was proven in this run; the table says why."
+    names = done[["files", "backend", "precision"]].agg(" ".join, axis=1)
+    good, bad = done["passed"] == "yes", done["passed"] == "no"
+    text = f"{good.sum()} of {len(done)} files hold what their precision promises"
+    text += f" on {done['images'].max()} pictures."
+    if bad.any():
+        reasons = [f"{name} ({why})" for name, why in zip(names[bad], done.loc[bad, "reason"], strict=True)]
+        text += f" Not recommended: {'; '.join(reasons)}."
+    if not (good | bad).all():
+        text += (
+            " The rest is not judged, because these pictures have no ground truth or the weights are random."
+        )
+    return text
+
+
 def engine_table(engines: pd.DataFrame) -> pd.DataFrame:
     """Adds size_mb to the rows of the engine build."""
     return engines.assign(size_mb=engines["size_bytes"] / 1e6)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pose_utils.errors import InputError
 from pose_utils.zoo.artifacts import Artifact
-from pose_utils.zoo.quantize import fp16_onnx
+from pose_utils.zoo.quantize import fp16_onnx, int8_onnx
 
-ONNX_PRECISIONS = ("fp32", "fp16")
+ONNX_PRECISIONS = ("fp32", "fp16", "int8")
 """What ONNX files are written in; BF16 is a hint to OpenVINO and to PyTorch, not a file."""
 
 
@@ -24,4 +24,8 @@ def onnx_variant(artifact: Artifact, precision: str) -> Path:
         return artifact.path
     if precision == "fp16":
         return fp16_onnx(artifact.path, artifact.digest)
+    if precision == "int8":
+        from pose_utils.runtime.calibration import calibration_inputs
+
+        return int8_onnx(artifact.path, artifact.digest, calibration_inputs(artifact.spec))
     raise InputError(f"there are no ONNX files in {precision}; allowed: {', '.join(ONNX_PRECISIONS)}")

@@ -19,6 +19,7 @@ class Plan:
             models have no PyTorch architecture.
         clip_frames: Frames of the clip in the contact sheet.
         parity_pictures: Pictures that every back end is compared on.
+        proof_pictures: Pictures that every file and precision is proven on; 0 for none.
         engine_targets: GPUs that engines are built for.
         runs, warmup, blocks: Of the benchmark, for each configuration and number of persons.
         persons: Numbers of persons that are timed.
@@ -36,6 +37,7 @@ class Plan:
     rtm_models: str
     clip_frames: int
     parity_pictures: int
+    proof_pictures: int
     engine_targets: tuple[str, ...]
     runs: int
     warmup: int
@@ -58,6 +60,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             rtm_models="rtmdet-nano+rtmpose-t",
             clip_frames=4,
             parity_pictures=1,
+            proof_pictures=0,
             engine_targets=("SM86",),
             runs=4,
             warmup=1,
@@ -77,6 +80,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             rtm_models="rtmdet-m+rtmpose-m",
             clip_frames=12,
             parity_pictures=4,
+            proof_pictures=8,
             engine_targets=tuple(TARGETS),
             runs=16,
             warmup=4,
@@ -96,6 +100,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             rtm_models="rtmdet-m+rtmpose-m",
             clip_frames=24,
             parity_pictures=75,
+            proof_pictures=500,
             engine_targets=tuple(TARGETS),
             runs=200,
             warmup=10,

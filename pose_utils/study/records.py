@@ -39,6 +39,16 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "quantity": _STR, "unit": _STR, "n": _INT, "max_diff": _FLOAT, "p999_diff": _FLOAT,
         "share_within": _FLOAT, "tolerance": _FLOAT, "passed": _STR, "weights": _STR,
     },
+    # One row for each artefact (`files`: two files or fused), back end and precision against FP32: pixels on
+    # the same pictures, and the change of AP (0..1) with its 95 % interval where there is ground truth.
+    "proof.csv": {
+        "models": _STR, "files": _STR, "backend": _STR, "precision": _STR, "status": _STR, "reason": _STR,
+        "passed": _STR, "weights": _STR, "reference": _STR, "images": _INT, "boxes": _INT, "unpaired": _INT,
+        "keypoints": _INT, "box_max_px": _FLOAT, "keypoint_max_px": _FLOAT, "keypoint_p999_px": _FLOAT,
+        "share_within": _FLOAT, "size_bytes": _FLOAT, "keypoint_ap": _FLOAT, "keypoint_change": _FLOAT,
+        "keypoint_low": _FLOAT, "keypoint_high": _FLOAT, "person_ap": _FLOAT, "person_change": _FLOAT,
+        "person_low": _FLOAT, "person_high": _FLOAT,
+    },
     # One row for each timed call and stage; stage "total" is the whole call.
     "latency.parquet": {
         "config": _STR, "models": _STR, "backend": _STR, "precision": _STR, "device": _STR,

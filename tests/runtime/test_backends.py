@@ -114,11 +114,10 @@ def test_without_a_driver_cuda_is_refused_with_that_reason(monkeypatch, name):
     ("name", "precision", "device", "reason"),
     [
         ("onnxruntime", "fp16", "cpu", "would compute in FP32"),
-        ("onnxruntime", "bf16", "cpu", "fp32 and fp16"),
-        ("onnxruntime", "int8", "cpu", "fp32 and fp16"),
+        ("onnxruntime", "bf16", "cpu", "fp32, fp16, int8"),
         ("torch", "fp16", "cpu", "use bf16"),
         ("torch", "int8", "cpu", "fp32, bf16 and fp16"),
-        ("openvino", "fp16", "cpu", "fp32 and bf16"),
+        ("openvino", "fp16", "cpu", "fp32, bf16 and int8"),
         ("openvino", "fp32", "cuda", "on CPUs"),
         ("tensorrt", "fp32", "cpu", "NVIDIA GPUs only"),
         ("tensorrt-rtx", "fp16", "cpu", "NVIDIA GPUs only"),

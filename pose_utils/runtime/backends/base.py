@@ -24,6 +24,7 @@ class Backend(ABC):
         device: cpu or cuda.
         threads: Threads that compute on the CPU.
         provider_used: What the session reports to run on.
+        file: What runs: the artifact's own file, or its variant in a lower precision; None for a module.
         output_names: Names of the outputs, in the order of `run`.
     """
 
@@ -36,7 +37,13 @@ class Backend(ABC):
         self.device = device
         self.threads = threads or available_cores()
         self.provider_used = ""
+        self.file = artifact.path
         self.output_names: tuple[str, ...] = ()
+
+    @property
+    def size_bytes(self) -> float:
+        """Size of the file that runs, NaN where there is none."""
+        return float(self.file.stat().st_size) if self.file else float("nan")
 
     @abstractmethod
     def run(self, inputs: np.ndarray) -> list[np.ndarray]:

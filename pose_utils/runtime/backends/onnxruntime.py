@@ -12,8 +12,8 @@ import numpy as np
 from pose_utils import paths
 from pose_utils.errors import Unavailable
 from pose_utils.runtime.backends.base import Backend, nvidia_driver_missing
+from pose_utils.runtime.variants import ONNX_PRECISIONS, onnx_variant
 from pose_utils.zoo.artifacts import Artifact
-from pose_utils.zoo.quantize import fp16_onnx
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -75,15 +75,15 @@ class OnnxRuntimeBackend(Backend):
     def __init__(self, artifact: Artifact, precision: str, device: str, threads: int | None) -> None:
         """Opens the session; raises Unavailable where its provider does not come up."""
         super().__init__(artifact, precision, device, threads)
-        if precision not in ("fp32", "fp16"):
-            raise self.refuse("this back end runs fp32 and fp16 files")
+        if precision not in ONNX_PRECISIONS:
+            raise self.refuse(f"this back end runs {', '.join(ONNX_PRECISIONS)} files")
         if device == "cpu" and precision == "fp16":
             raise self.refuse(
                 "ONNX Runtime's CPU provider has no FP16 convolutions: it would compute in FP32"
             )
         if device not in self.provider:
             raise self.refuse(f"no provider for device {device!r}")
-        path = fp16_onnx(artifact.path, artifact.digest) if precision == "fp16" else artifact.path
+        self.file = path = onnx_variant(artifact, precision)
         try:
             self._session = open_session(path, self.provider[device], self.threads, self._provider_options())
         except Unavailable as error:

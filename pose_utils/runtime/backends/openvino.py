@@ -1,4 +1,4 @@
-"""OpenVINO on a CPU in FP32 or BF16, straight from the ONNX file."""
+"""OpenVINO on a CPU in FP32, BF16 or INT8, straight from the ONNX file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from pose_utils.errors import Unavailable
 from pose_utils.runtime.backends.base import Backend
+from pose_utils.runtime.variants import onnx_variant
 from pose_utils.zoo.artifacts import Artifact
 
 if TYPE_CHECKING:
@@ -69,12 +70,15 @@ class OpenVinoBackend(Backend):
         super().__init__(artifact, precision, device, threads)
         if device != "cpu":
             raise self.refuse("this project runs OpenVINO on CPUs")
-        if precision not in ("fp32", "bf16"):
-            raise self.refuse("this back end runs fp32 and bf16")
+        if precision not in ("fp32", "bf16", "int8"):
+            raise self.refuse("this back end runs fp32, bf16 and int8")
         width, height = artifact.spec.input_size
         shape = (1, 3, height, width) if artifact.spec.kind == "detector" else None
         try:
-            compiled, used = compile_model(artifact.path, precision, self.threads, shape)
+            # An INT8 file says itself which layers compute in 8 bits; what it leaves out stays FP32.
+            self.file = path = onnx_variant(artifact, "int8" if precision == "int8" else "fp32")
+            hint = "bf16" if precision == "bf16" else "fp32"
+            compiled, used = compile_model(path, hint, self.threads, shape)
         except Unavailable as error:
             raise self.refuse(f"{artifact.name}: {error}") from error
         self._request = compiled.create_infer_request()
