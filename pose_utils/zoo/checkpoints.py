@@ -124,7 +124,11 @@ def read_state_dict(checkpoint: Path) -> dict[str, torch.Tensor]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise AssetError(f"{checkpoint} is no checkpoint that can be loaded safely: {reason}") from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if (
+        not isinstance(state, dict)
+        or not state
+        or not all(isinstance(value, torch.Tensor) for value in state.values())
+    ):
         raise AssetError(f"{checkpoint} holds no state_dict of tensors")
     return state
 
@@ -155,7 +159,9 @@ def _harmless_globals() -> list:
         return getattr(HistoryBuffer, name)
 
     multiarray = importlib.import_module("numpy._core.multiarray")
-    dtypes = [type(np.dtype(kind)) for kind in ("float16", "float32", "float64", "int64", "int32", "uint8", "bool")]
+    dtypes = [
+        type(np.dtype(kind)) for kind in ("float16", "float32", "float64", "int64", "int32", "uint8", "bool")
+    ]
     functions = [
         # The released files were written with NumPy 1, which called this module by its old name.
         (getattr(multiarray, name), f"numpy.{core}.multiarray.{name}")

@@ -61,7 +61,10 @@ def test_a_condition_with_one_severity_locks_the_slider():
 def test_a_threshold_reaches_the_computation():
     asked = []
     viewer = ConditionViewer(
-        [case()], lambda *key: asked.append(key) or case(), severities=(1,), choices={"Threshold": (0.3, 0.1, 0.5)}
+        [case()],
+        lambda *key: asked.append(key) or case(),
+        severities=(1,),
+        choices={"Threshold": (0.3, 0.1, 0.5)},
     )
     controls(viewer)["Threshold"].value = 0.5
     assert asked[-1] == ("a.jpg", "clean", 0, 0.5)

@@ -6,7 +6,15 @@ import pytest
 from pose_utils.errors import AssetError, Unavailable
 from pose_utils.runtime.pipeline import Detector, OneStage, PoseEstimator, PosePipeline
 from pose_utils.study import benchmark
-from pose_utils.study.benchmark import Config, Workload, make_workloads, run_benchmark, standard_configs, time_call, warm_up
+from pose_utils.study.benchmark import (
+    Config,
+    Workload,
+    make_workloads,
+    run_benchmark,
+    standard_configs,
+    time_call,
+    warm_up,
+)
 from pose_utils.study.latency import speedups
 from pose_utils.study.records import RunFolder
 from tests.runtime.fakes import FakeBackend, rtmdet_outputs, simcc_outputs
@@ -24,7 +32,9 @@ def workload(persons):
 
 def fake(found=((40, 40, 120, 200, 0.9),), pose=simcc_outputs, detector=True):
     backend = FakeBackend("rtmdet-nano", lambda inputs: rtmdet_outputs(found))
-    return PosePipeline(Detector(backend) if detector else None, PoseEstimator(FakeBackend("rtmpose-t", pose)))
+    return PosePipeline(
+        Detector(backend) if detector else None, PoseEstimator(FakeBackend("rtmpose-t", pose))
+    )
 
 
 def test_every_configuration_poses_the_persons_of_the_workload_and_not_its_own():
@@ -91,16 +101,21 @@ def test_workloads_are_the_emptiest_pictures_that_suffice():
 def test_standard_configurations_have_names_of_their_own_and_pose_only_baselines():
     names = [config.name for config in standard_configs("rtmdet-m+rtmpose-m")]
     assert len(set(names)) == len(names)
-    assert {"torch-fp32-cpu", "torch-fp32-cpu-pose", "openvino-bf16-cpu", "tensorrt-fp16-cuda-pose"} <= set(names)
+    assert {"torch-fp32-cpu", "torch-fp32-cpu-pose", "openvino-bf16-cpu", "tensorrt-fp16-cuda-pose"} <= set(
+        names
+    )
     assert "movenet-multipose-litert-fp32-cpu" in names
 
 
-CONFIGS = [Config("rtmdet-nano+rtmpose-t", backend) for backend in ("torch", "onnxruntime", "openvino", "tensorrt", "litert")]
+CONFIGS = [
+    Config("rtmdet-nano+rtmpose-t", backend)
+    for backend in ("torch", "onnxruntime", "openvino", "tensorrt", "litert")
+]
 
 
 @pytest.fixture
 def record(monkeypatch, tmp_path):
-    """A whole run on fakes: one configuration is unavailable, one lacks weights, one breaks in its first call."""
+    """A whole run on fakes: one row is unavailable, one lacks weights, one breaks in its first call."""
     order = []
 
     def broken(inputs):
