@@ -16,6 +16,7 @@ from filelock import FileLock
 from pose_utils import paths
 from pose_utils.errors import InputError, Unavailable
 from pose_utils.zoo.artifacts import Artifact
+from pose_utils.zoo.manifest import digest
 from pose_utils.zoo.quantize import fp16_onnx
 
 Flavour = Literal["tensorrt", "tensorrt_rtx"]
@@ -63,10 +64,14 @@ def load_library(flavour: Flavour) -> ModuleType:
 
 
 def engine_path(artifact: Artifact, precision: str, target: str, flavour: Flavour, version: str) -> Path:
-    """Returns where the cache keeps an engine; every part that could make one stale is in its name."""
+    """Returns where the cache keeps an engine; every part that could make one stale is in its name.
+
+    The model's part is the digest of the ONNX file itself: the same weights may be exported anew.
+    """
     profile = "x".join(map(str, batch_sizes(artifact)))
     target = re.sub(r"[^\w.-]", "-", target)
-    name = f"{artifact.spec.name}-{artifact.digest[:16]}-{precision}-b{profile}-{target}-{version}.engine"
+    model = f"{artifact.spec.name}-{digest(artifact.path)[:16]}"
+    name = f"{model}-{precision}-b{profile}-{target}-{version}.engine"
     return paths.cache_dir() / "engines" / flavour / name
 
 
