@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from pose_utils.runtime.similarity import keypoint_similarity
 from pose_utils.study.failure_rules import JITTER_KS, References, assign
-from pose_utils.study.oks import AREA_OF_BOX, keypoint_similarity
+from pose_utils.study.oks import AREA_OF_BOX
 from pose_utils.types import KEYPOINT_NAMES, Poses
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pose_utils.runtime.motion import BoxMotion
-from pose_utils.runtime.similarity import SEEN_SCORE, assign, iou_table, oks_table
+from pose_utils.runtime.similarity import SEEN_SCORE, box_iou, oks_table, pair_up
 from pose_utils.types import NUM_KEYPOINTS, Detections, Poses
 
 UNSURE_SCORE = 0.1
@@ -100,7 +100,7 @@ class Tracker:
                   (looked_for, self._oks, MIN_OKS))  # fmt: skip
         for chosen, similarity, least in stages:
             candidates = [index for index in columns if chosen[index]]
-            for row, column in assign(similarity(rows, poses, candidates), least):
+            for row, column in pair_up(similarity(rows, poses, candidates), least):
                 self._see(self.tracks[rows[row]], poses, candidates[column])
                 columns.remove(candidates[column])
             rows = [row for row in rows if not self.tracks[row].seen_now]
@@ -138,7 +138,7 @@ class Tracker:
 
     def _overlap(self, rows: list[int], poses: Poses, columns: list[int]) -> np.ndarray:
         boxes = np.array([self.tracks[row].box for row in rows]).reshape(-1, 4)
-        return iou_table(boxes, poses.boxes[columns].astype(float))
+        return box_iou(boxes, poses.boxes[columns].astype(float))
 
     def _see(self, track: Track, poses: Poses, index: int, detected: bool = True) -> None:
         track.keypoints, track.scores = poses.keypoints[index].astype(float), poses.scores[index]
@@ -220,7 +220,7 @@ class TrackedPipeline:
         if detector is None:
             return self.pipeline(image)
         found = detector(image).above(UNSURE_SCORE, self.pipeline.max_persons)
-        near = iou_table(found.boxes.astype(float), expected.astype(float)) >= MIN_IOU
+        near = box_iou(found.boxes.astype(float), expected.astype(float)) >= MIN_IOU
         keep = np.flatnonzero((found.scores >= self.pipeline.min_score) | near.any(axis=1))
         alone = expected[~near.any(axis=0)]
         boxes = np.concatenate([found.boxes[keep], alone])

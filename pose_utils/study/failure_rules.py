@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pose_utils.study.oks import box_iou, keypoint_similarity, oks, share_inside
+from pose_utils.runtime.similarity import box_iou, keypoint_similarity, share_inside
+from pose_utils.study.oks import oks
 from pose_utils.types import FLIP_PAIRS, NUM_KEYPOINTS, Detections, Poses
 
 MATCH_OKS = 0.1

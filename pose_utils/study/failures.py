@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pose_utils.runtime.similarity import box_iou
 from pose_utils.study.annotations import GroundTruth
 from pose_utils.study.failure_rules import (
     CATEGORIES,
@@ -17,7 +18,7 @@ from pose_utils.study.failure_rules import (
     classify_extras,
     classify_references,
 )
-from pose_utils.study.oks import as_reference, box_iou
+from pose_utils.study.oks import as_reference
 from pose_utils.study.predictions import Maker, Setting, candidates_of, poses_of
 from pose_utils.study.records import RunFolder
 from pose_utils.types import KEYPOINT_NAMES, Detections, Poses

@@ -1,10 +1,10 @@
-"""How alike two poses and two boxes are, and who is who between two sets of persons."""
+"""Object keypoint similarity with annotated persons, and with a prediction taken as reference."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
+from pose_utils.runtime.similarity import keypoint_similarity
 from pose_utils.types import OKS_SIGMAS, Poses
 
 AREA_OF_BOX = 0.53
@@ -13,21 +13,6 @@ area where no outline is known."""
 
 CONFIDENT = 0.3
 """Keypoint score above which a prediction serves as reference for another."""
-
-
-def keypoint_similarity(keypoints: np.ndarray, reference: np.ndarray, areas: np.ndarray) -> np.ndarray:
-    """Returns float64 (n, m, 17): similarity of each keypoint of n poses with those of m references.
-
-    exp(-d^2 / (2 * area * k^2)) with k = 2 * OKS_SIGMAS (cocodataset.org, keypoints-eval).
-
-    Args:
-        keypoints: (n, 17, 2) pixels.
-        reference: (m, 17, 2 or more) pixels.
-        areas: (m,) square pixels.
-    """
-    offset = keypoints[:, None, :, :2].astype(float) - reference[None, :, :, :2].astype(float)
-    spread = (2 * OKS_SIGMAS) ** 2 * (np.asarray(areas, float)[:, None] + np.spacing(1)) * 2
-    return np.exp(-(offset**2).sum(axis=-1) / spread)
 
 
 def oks(
@@ -79,35 +64,3 @@ def as_reference(poses: Poses) -> tuple[np.ndarray, np.ndarray]:
 def oks_between(poses: Poses, reference: Poses) -> np.ndarray:
     """Returns OKS float64 (n, m) of a prediction with another prediction taken as reference."""
     return oks(poses.keypoints, *as_reference(reference))
-
-
-def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Returns intersection over union float64 (n, m) of xyxy boxes; 0 where both have no area."""
-    shared, area, other_area = _overlap(boxes, others)
-    union = area[:, None] + other_area[None] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-
-
-def share_inside(boxes: np.ndarray, regions: np.ndarray) -> np.ndarray:
-    """Returns float64 (n, m): the share of each box that lies in each region (COCO's crowd overlap)."""
-    shared, area, _ = _overlap(boxes, regions)
-    return np.divide(shared, area[:, None], out=np.zeros_like(shared), where=area[:, None] > 0)
-
-
-def _overlap(boxes: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    boxes = np.asarray(boxes, float).reshape(-1, 4)
-    others = np.asarray(others, float).reshape(-1, 4)
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = np.maximum(high - low, 0).prod(axis=-1)
-    return shared, *(np.maximum(some[:, 2:] - some[:, :2], 0).prod(axis=1) for some in (boxes, others))
-
-
-def pair_up(similarity: np.ndarray, least: float) -> list[tuple[int, int]]:
-    """Returns (row, column) pairs of the one-to-one matching with the greatest total similarity.
-
-    Only pairs of at least `least` count (scipy's linear_sum_assignment, the Hungarian method).
-    """
-    worth = np.where(similarity >= least, similarity, 0.0)
-    rows, columns = linear_sum_assignment(worth, maximize=True)
-    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if similarity[r, c] >= least]

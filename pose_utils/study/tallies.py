@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pose_utils.runtime.similarity import pair_up
 from pose_utils.study.annotations import TruthPersons
 from pose_utils.study.failure_rules import FOUND_OKS, References, assign
-from pose_utils.study.oks import oks, oks_between, pair_up
+from pose_utils.study.oks import oks, oks_between
 from pose_utils.types import NUM_KEYPOINTS, Poses
 
 PCK_SHARE = 0.1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from pose_utils.runtime.similarity import assign, iou
+from pose_utils.runtime.similarity import iou, pair_up
 from pose_utils.types import Poses
 
 STILL_SPEED = 0.01
@@ -57,7 +57,7 @@ def identity_figures(
         persons = [who for who in people if who not in pairs]
         others = [int(each) for each in poses.track_ids if int(each) not in pairs.values()]
         table = np.array([[overlap[who, other] for other in others] for who in persons])
-        matched = assign(table.reshape(len(persons), len(others)), min_iou)
+        matched = pair_up(table.reshape(len(persons), len(others)), min_iou)
         pairs |= {persons[row]: others[column] for row, column in matched}
         switches += sum(partner.get(who, identity) != identity for who, identity in pairs.items())
         partner |= pairs

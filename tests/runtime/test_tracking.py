@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose_utils.runtime.motion import BoxMotion
-from pose_utils.runtime.similarity import iou, iou_table, oks_table
+from pose_utils.runtime.similarity import box_iou, iou, oks_table
 from pose_utils.runtime.smoothing import GapFiller, OneEuro, lag_s
 from pose_utils.runtime.tracking import TrackedPipeline, Tracker
 from pose_utils.study.tracks import births_inside, identity_figures, jitter
@@ -181,7 +181,7 @@ def test_similarity_is_cocos():
 
 def test_overlap_is_that_of_areas():
     boxes = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30], [4, 4, 4, 4]], float)
-    np.testing.assert_allclose(iou_table(boxes, boxes[:2]), [[1, 1 / 3], [1 / 3, 1], [0, 0], [0, 0]])
+    np.testing.assert_allclose(box_iou(boxes, boxes[:2]), [[1, 1 / 3], [1 / 3, 1], [0, 0], [0, 0]])
     assert iou(boxes[3], boxes[3]) == 0
 
 

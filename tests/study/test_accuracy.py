@@ -12,6 +12,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from pose_utils.errors import InputError
+from pose_utils.runtime.similarity import pair_up
 from pose_utils.study import accuracy, intervals, oks, tallies
 from pose_utils.types import FLIP_PAIRS, OKS_SIGMAS, Poses
 from tests.study.scenes import truth_of
@@ -236,8 +237,8 @@ def test_oks_by_hand():
 
 
 def test_pairing_takes_the_best_total_not_the_first_best():
-    assert sorted(oks.pair_up(np.array([[0.9, 0.8], [0.85, 0.1]]), 0.05)) == [(0, 1), (1, 0)]
-    assert oks.pair_up(np.array([[0.2]]), 0.5) == [] and oks.pair_up(np.zeros((0, 3)), 0.5) == []
+    assert sorted(pair_up(np.array([[0.9, 0.8], [0.85, 0.1]]), 0.05)) == [(0, 1), (1, 0)]
+    assert pair_up(np.array([[0.2]]), 0.5) == [] and pair_up(np.zeros((0, 3)), 0.5) == []
 
 
 def pose_of(person, shift=0.0, score=0.9):
