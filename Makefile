@@ -39,7 +39,7 @@ smoke: ## the same with the smallest settings, to see that all seven run
 	@$(MAKE) --no-print-directory report PROFILE=smoke
 
 test: $(STAMP) ## run the tests; skipped ones are listed with their reason (ARGS='-k name' passes options on)
-	$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(PY) -m pytest -n $(JOBS) --dist loadfile --max-worker-restart 0 $(ARGS)
 
 lab: $(STAMP) ## open JupyterLab on the notebooks (ARGS=--no-browser passes options on)
 	$(PY) -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks $(ARGS)

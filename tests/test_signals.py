@@ -13,6 +13,15 @@ from pose_utils.runtime import opening
 from tests.runtime.fakes import FakePipeline
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT as a fresh process handles it: libraries used by earlier tests may have left it deadly."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_infer_writes_what_it_has_and_ends_with_130(tmp_path, monkeypatch, sign):
     before_it = signal.getsignal(signal.SIGTERM)
