@@ -121,7 +121,7 @@ truth, clean, or detected_on_clean (detected on the corrupted picture, posed on 
 
 
 _UNREADABLE = (
-    OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, NotImplementedError,
+    OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError,
     MemoryError,
 )  # fmt: skip
 """What pandas and pyarrow raise on damaged files; a flipped bit in Parquet's metadata can be any of them."""

@@ -39,7 +39,7 @@ def extract_member(archive: Path, member: str, target: Path, size: int | None = 
                 raise BadArchive(f"{member} in {archive.name} is too large ({info.file_size} bytes)")
             with opened.open(info) as source, target.open("wb") as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
         raise BadArchive(f"{archive.name} cannot be unpacked: {error}") from error
 
 

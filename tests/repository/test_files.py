@@ -43,9 +43,9 @@ def test_a_path_of_one_machine_is_recognised(text):
     assert OF_A_MACHINE.search(text.replace("{}", separator))
 
 
-@pytest.mark.parametrize("text", ["https://example.org/home/page", "~/work/pose", "$ROOT/work/x", "and/or"])
+@pytest.mark.parametrize("text", ["https://example.org/home/page", "~{}work/pose", "$ROOT{}work/x", "and/or"])
 def test_other_slashes_are_not_taken_for_one(text):
-    assert not OF_A_MACHINE.search(text)
+    assert not OF_A_MACHINE.search(text.replace("{}", "/"))
 
 
 def test_no_module_grows_past_300_lines():
