@@ -16,6 +16,7 @@ from pose_utils.errors import InputError
 from pose_utils.runtime.inference import run_inference
 from pose_utils.runtime.media import MAX_PIXELS, open_source, read_image
 from tests.runtime.fakes import FakePipeline
+from tests.runtime.hostile_files import linked, written
 
 PHOTO = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8), (0, 0), 2)
 
@@ -28,22 +29,6 @@ def saved(name, picture=None, keep=1.0, **options):
         (picture or Image.fromarray(PHOTO)).save(path, **options)
         path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
         return path
-
-    return make
-
-
-def written(name, content):
-    def make(folder):
-        (folder / name).write_bytes(content)
-        return folder / name
-
-    return make
-
-
-def linked(name, target):
-    def make(folder):
-        (folder / name).symlink_to(target)
-        return folder / name
 
     return make
 

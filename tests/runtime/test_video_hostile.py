@@ -14,22 +14,7 @@ import pytest
 from pose_utils.errors import InputError
 from pose_utils.runtime import stream
 from pose_utils.runtime.media import open_source
-
-
-def written(name, content):
-    def make(folder):
-        (folder / name).write_bytes(content)
-        return folder / name
-
-    return make
-
-
-def linked(name, target):
-    def make(folder):
-        (folder / name).symlink_to(target)
-        return folder / name
-
-    return make
+from tests.runtime.hostile_files import linked, written
 
 
 def video(name, frames=30, size=(64, 48), codec="MJPG", keep=1.0, change=None):
