@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OK, NOTHING_DONE, INTERRUPTED = 0, 2, 130
+_INTERRUPTED_NOTE = "pose_utils: interrupted; what was finished is kept"
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 """What a user can mend: a full disk, a folder that cannot be written, a failing device."""
 
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"pose_utils: {where}{error.strerror}; nothing half done is kept", file=sys.stderr)
         return NOTHING_DONE
     except KeyboardInterrupt:
-        print("pose_utils: interrupted; what was finished is kept", file=sys.stderr)
+        print(_INTERRUPTED_NOTE, file=sys.stderr)
         return INTERRUPTED
     finally:
         with suppress(ValueError):
@@ -89,6 +90,7 @@ def _infer(options: argparse.Namespace) -> int:
             f"{summary.live['dropped']} of {summary.live['captured']} frames dropped"
         )
     if summary.interrupted:
+        print(_INTERRUPTED_NOTE, file=sys.stderr)
         return INTERRUPTED
     return OK if summary.frames else NOTHING_DONE
 
@@ -133,6 +135,7 @@ def _bench(options: argparse.Namespace) -> int:
         options.images,
         options.ap_pictures,
         options.cold_start,
+        options.run_dir,
     )
     if options.json:
         write_atomic(options.json, lambda path: path.write_text(table.to_json(orient="records", indent=1)))
