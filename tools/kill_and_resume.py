@@ -1,7 +1,7 @@
 """Kills a run at random moments, takes it up again, and compares its records with an unbroken run's.
 
-`python tools/kill_and_resume.py [--times 20] [--seed 0] [--folder DIR] -- COMMAND...`, COMMAND being one of
-pose_utils without --run-dir, such as `report --profile smoke`. SIGINT, SIGTERM and SIGKILL by turns.
+`python tools/kill_and_resume.py [--times 20] [--kills 1] [--seed 0] [--folder DIR] -- COMMAND...`, COMMAND
+being one of pose_utils without --run-dir, such as `report --profile smoke`. SIGINT, SIGTERM and SIGKILL by turns.
 """
 
 from __future__ import annotations
@@ -58,27 +58,31 @@ def start(command: list[str], folder: Path) -> subprocess.Popen:
 
 
 def one_round(
-    command: list[str], folder: Path, sign: signal.Signals, after_s: float
-) -> tuple[bool, int, int]:
-    """Kills a run after so many seconds and runs it again.
+    command: list[str], folder: Path, kills: list[tuple[signal.Signals, float]]
+) -> tuple[list[str], int]:
+    """Kills a run again and again, each time after so many seconds, and lets the last one end.
 
     Returns:
-        Whether it was still running, its exit code, and that of the second run.
+        What became of every run but the last, and the exit code of the last.
     """
-    process = start(command, folder)
-    try:
-        process.wait(after_s)
-    except subprocess.TimeoutExpired:
-        os.kill(process.pid, sign)
-    killed = process.returncode is None
-    code = process.wait(60)
-    return killed, code, start(command, folder).wait()
+    told = []
+    for sign, after_s in kills:
+        process = start(command, folder)
+        try:
+            process.wait(after_s)
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, sign)
+        running = process.returncode is None
+        code = process.wait(60)
+        told.append(f"{sign.name} after {after_s:.1f} s, exit {code}" if running else "ended by itself")
+    return told, start(command, folder).wait()
 
 
 def main() -> int:
-    """Prints a line for each round, and returns how many differed."""
+    """Prints a line for each run that was killed and ended, and returns how many differed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--times", type=int, default=20, help="kills in all")
+    parser.add_argument("--kills", type=int, default=1, help="kills of one run before it may end")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=None)
     parser.add_argument("command", nargs="+")
@@ -91,17 +95,18 @@ def main() -> int:
     span = max(time.monotonic() - begun, 10.0)
     print(f"unbroken: {span:.0f} s, tables {', '.join(records(base / 'whole'))}", flush=True)
     failed = 0
-    for count in range(chosen.times):
-        sign, after = SIGNALS[count % len(SIGNALS)], draw.uniform(0.02, 0.98) * span
-        folder = base / f"broken-{chosen.seed}-{count}"
-        killed, code, again = one_round(chosen.command, folder, sign, after)
+    moments = [
+        (SIGNALS[count % len(SIGNALS)], draw.uniform(0.02, 0.98) * span) for count in range(chosen.times)
+    ]
+    for begin in range(0, chosen.times, chosen.kills):
+        folder = base / f"broken-{chosen.seed}-{begin}"
+        told, again = one_round(chosen.command, folder, moments[begin : begin + chosen.kills])
         try:
             changed = differences(base / "whole", folder)
         except InputError as error:
             changed = [str(error)]
         failed += bool(changed)
-        state = f"{sign.name} after {after:.1f} s" if killed else "ended by itself"
-        print(f"{count + 1}: {state}, exit {code}, resumed {again}, {changed or 'same records'}", flush=True)
+        print(f"{begin + 1}: {'; '.join(told)}; resumed {again}, {changed or 'same records'}", flush=True)
     return failed
 
 
