@@ -6,6 +6,7 @@ import sys
 
 from pose_utils.errors import Unavailable, UsageError
 from pose_utils.runtime.backends import open_backend
+from pose_utils.runtime.backends.base import Backend
 from pose_utils.runtime.pipeline import Detector, PoseEstimator, PosePipeline
 from pose_utils.zoo.artifacts import Artifact, from_file
 from pose_utils.zoo.choice import choose_models
@@ -13,6 +14,9 @@ from pose_utils.zoo.specs import get_spec, parse_models
 
 CPU_ORDER = ("openvino", "onnxruntime", "torch")
 """Which back end a CPU gets when none was named; the first that opens runs."""
+
+SIDE_BY_SIDE = ("onnxruntime", "openvino", "litert")
+"""CPU back ends of which several can compute at once; PyTorch's threads belong to the whole process."""
 
 _TEMPLATES = {
     "rtmdet": "rtmdet-m",
@@ -73,6 +77,32 @@ def open_pipeline(
         except Unavailable as error:
             problems.append(str(error))
     raise Unavailable("\n".join(problems))
+
+
+def side_by_side(pipeline: PosePipeline, count: int) -> list[PosePipeline]:
+    """Opens a pipeline `count` times more, on one CPU thread each, to be used by as many threads at once.
+
+    Args:
+        pipeline: What to copy; one on a GPU or in PyTorch, or that is no PosePipeline, is returned alone.
+        count: Copies.
+
+    Raises:
+        Unavailable: As when `pipeline` itself was opened.
+    """
+    if not isinstance(pipeline, PosePipeline):
+        return [pipeline]
+    if any(used.name not in SIDE_BY_SIDE or used.device != "cpu" for used in pipeline.backends):
+        return [pipeline]
+
+    def again(used: Backend) -> Backend:
+        return open_backend(used.name, used.artifact, used.precision, used.device, threads=1)
+
+    copies = []
+    for _ in range(count):
+        detector = Detector(again(pipeline.detector.backend)) if pipeline.detector else None
+        pose = type(pipeline.pose)(again(pipeline.pose.backend))
+        copies.append(PosePipeline(detector, pose, pipeline.min_score, pipeline.max_persons))
+    return copies
 
 
 def _order(device: str) -> tuple[str, ...]:

@@ -15,15 +15,12 @@ from pose_utils.runtime.opening import open_pipeline
 from pose_utils.runtime.pipeline import PosePipeline
 from pose_utils.study.artefact_accuracy import measure_accuracy
 from pose_utils.study.benchmark import make_workloads, run_benchmark
-from pose_utils.study.configurations import standard_configs
+from pose_utils.study.configurations import POSE_SIZES, standard_configs
 from pose_utils.study.environment import describe_machine
-from pose_utils.study.failures import run_failures
-from pose_utils.study.material import Material, choose_material, find_people, people_workloads
+from pose_utils.study.material import choose_material, find_people, people_workloads
 from pose_utils.study.parity import run_parity
 from pose_utils.study.plan import get_plan
 from pose_utils.study.records import RunFolder
-from pose_utils.study.remedy_study import study_remedies
-from pose_utils.study.robustness import picture_names, run_robustness
 from pose_utils.zoo.artifacts import Artifact, find_artifact
 from pose_utils.zoo.choice import ModelChoice, choose_models
 from pose_utils.zoo.engines import build_engine, load_library
@@ -187,7 +184,12 @@ def time_backends(run: RunFolder, profile: str, seed: int) -> None:
     people = find_people(sample_pictures(), finder_of(run), PEOPLED_PICTURES)
     info = run.info()
     own = [info["models"]] if "+" in info["models"] else []
-    configs = standard_configs(info["rtm_models"], others=[*own, *plan.other_models], compiled=plan.compiled)
+    configs = standard_configs(
+        info["rtm_models"],
+        others=[*own, *plan.other_models],
+        compiled=plan.compiled,
+        sizes=POSE_SIZES if plan.other_models else (),
+    )
     run_benchmark(
         configs,
         make_workloads(people, plan.persons),
@@ -199,54 +201,6 @@ def time_backends(run: RunFolder, profile: str, seed: int) -> None:
         cold_start=plan.cold_start,
     )
     measure_accuracy(configs, run, choose_material(limit=plan.ap_pictures).truth, seed)
-
-
-def study_conditions(
-    run: RunFolder, profile: str, seed: int, device: str, images: str, annotations: str, conditions: str
-) -> Material:
-    """Runs the robustness study (conditions "": the plan's), and returns the pictures it ran on."""
-    plan = get_plan(profile)
-    material = choose_material(images, annotations, plan.pictures)
-    run.update_info(material={"origin": material.origin, "images": images, "annotations": annotations})
-    run_robustness(
-        finder_of(run, device, for_ap=material.truth is not None),
-        material.paths,
-        conditions.split(",") if conditions else plan.conditions,
-        truth=material.truth,
-        seed=seed,
-        run=run,
-        bootstrap=plan.bootstrap,
-    )
-    return material
-
-
-def study_failures(run: RunFolder, profile: str) -> pd.DataFrame:
-    """Classifies what the robustness study predicted and writes failures.csv."""
-    material = material_of(run, profile)
-    return run_failures(run, truth=material.truth, names=list(picture_names(material.paths)))
-
-
-def try_remedies(run: RunFolder, profile: str, seed: int, device: str = "cpu") -> pd.DataFrame:
-    """Tries every remedy on some of the pictures of the robustness study and writes remedies.csv."""
-    plan, material = get_plan(profile), material_of(run, profile)
-    spread = np.linspace(0, len(material.paths) - 1, min(plan.remedy_pictures, len(material.paths)))
-    return study_remedies(
-        finder_of(run, device, for_ap=material.truth is not None),
-        [material.paths[index] for index in spread.round().astype(int)],
-        plan.remedy_conditions,
-        truth=material.truth,
-        seed=seed,
-        run=run,
-        bootstrap=plan.bootstrap,
-    )
-
-
-def material_of(run: RunFolder, profile: str) -> Material:
-    """Returns the pictures that the robustness study of this run used."""
-    chosen = run.info().get("material", {})
-    return choose_material(
-        chosen.get("images", ""), chosen.get("annotations", ""), get_plan(profile).pictures
-    )
 
 
 def _native(spec: ModelSpec) -> str:

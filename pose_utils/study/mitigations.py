@@ -16,6 +16,7 @@ from pose_utils.runtime.backends import open_backend
 from pose_utils.runtime.decode import non_maximum_suppression
 from pose_utils.runtime.pipeline import Detector, PosePipeline
 from pose_utils.types import FLIP_PAIRS, NUM_KEYPOINTS, Detections, Poses
+from pose_utils.zoo.specs import get_spec
 
 MIRROR = np.arange(NUM_KEYPOINTS)
 for _left, _right in FLIP_PAIRS:
@@ -23,6 +24,12 @@ for _left, _right in FLIP_PAIRS:
 
 LARGER = 1.6
 """Side of the larger detector input over the usual one, rounded to the stride."""
+
+STRONGER = "rtmdet-m"
+"""The detector that is tried instead of a smaller one."""
+
+ADAPTIVE_FLOOR = 0.05
+"""Least threshold that a picture's best score may lead to."""
 
 STRIDE = 32
 TILE_OVERLAP = 0.2
@@ -41,6 +48,26 @@ def as_is(pipeline: PosePipeline, image: np.ndarray) -> Poses:
 def half_threshold(pipeline: PosePipeline, image: np.ndarray) -> Poses:
     """Keeps persons down to half the threshold in use."""
     return PosePipeline(pipeline.detector, pipeline.pose, pipeline.min_score / 2, pipeline.max_persons)(image)
+
+
+def adaptive_threshold(pipeline: PosePipeline, image: np.ndarray) -> Poses:
+    """Keeps persons down to half the best score of the picture, where that is below the threshold in use.
+
+    A blurred or dark picture lowers every score alike, so the best one tells how far; where one person is
+    sure, nothing changes.
+    """
+    floor = min(ADAPTIVE_FLOOR, pipeline.min_score)
+    if pipeline.detector is None:
+        found = PosePipeline(None, pipeline.pose, floor, pipeline.max_persons)(image)
+        keep = np.flatnonzero(found.box_scores > _adapted(found.box_scores, pipeline.min_score, floor))
+        return Poses(found.keypoints[keep], found.scores[keep], found.boxes[keep], found.box_scores[keep])
+    found = pipeline.detector(image)
+    threshold = _adapted(found.scores, pipeline.min_score, floor)
+    return pipeline.estimate(image, found.above(threshold, pipeline.max_persons))
+
+
+def _adapted(scores: np.ndarray, used: float, floor: float) -> float:
+    return float(np.clip(scores.max(initial=0.0) / 2, floor, used))
 
 
 def noise_level(image: np.ndarray) -> float:
@@ -133,39 +160,57 @@ def _at_inner_edge(boxes: np.ndarray, tile: tuple[int, ...], size: tuple[int, in
     return cut
 
 
-def with_larger_input(pipeline: PosePipeline) -> PosePipeline | None:
-    """Returns the pipeline with a larger detector input, or None where the detector does not permit one.
+def with_larger_input(pipeline: PosePipeline) -> PosePipeline:
+    """Returns the pipeline with a larger detector input; the same weights are exported anew.
 
-    The same weights are exported anew; a detector that exists as one fixed file keeps its size.
+    Raises:
+        Unavailable, AssetError: The detector does not permit another size.
     """
     used, spec = pipeline.detector.backend, pipeline.detector.spec
     if spec.config is None:
-        return None
+        raise Unavailable(f"{spec.name} exists as one file of fixed input size")
     side = round(spec.input_size[0] * LARGER / STRIDE) * STRIDE
     larger = replace(spec, name=f"{spec.name}-{side}", input_size=(side, side))
     weights = used.artifact.weights
-    try:
-        backend = open_backend(used.name, larger, used.precision, used.device, used.threads, weights)
-    except (Unavailable, AssetError):
-        return None
+    backend = open_backend(used.name, larger, used.precision, used.device, used.threads, weights)
     return PosePipeline(Detector(backend), pipeline.pose, pipeline.min_score, pipeline.max_persons)
 
 
-def remedies_for(pipeline: PosePipeline) -> dict[str, Predict]:
-    """Returns name -> remedy, "as it is" first; those that this pipeline does not permit are left out.
+def with_stronger_detector(pipeline: PosePipeline) -> PosePipeline:
+    """Returns the pipeline with the largest detector of the project, trained.
 
-    A one-stage model takes no boxes, and some detector files have a fixed input size.
+    Raises:
+        Unavailable, AssetError: It runs already, or its trained weights cannot be had.
     """
+    used, spec = pipeline.detector.backend, get_spec(STRONGER)
+    if pipeline.detector.spec.name == STRONGER:
+        raise Unavailable(f"{STRONGER} runs already, and there is none stronger here")
+    backend = open_backend(used.name, spec, used.precision, used.device, used.threads, "trained")
+    return PosePipeline(Detector(backend), pipeline.pose, pipeline.min_score, pipeline.max_persons)
+
+
+def remedies_for(pipeline: PosePipeline) -> tuple[dict[str, Predict], dict[str, str]]:
+    """Returns name -> remedy, "as it is" first, and name -> why one cannot be tried with this pipeline."""
     found: dict[str, Predict] = {
-        AS_IT_IS: as_is, "half the threshold": half_threshold, "denoising": after(denoise),
-        "gamma": after(brighten), "CLAHE": after(equalise),
+        AS_IT_IS: as_is, "half the threshold": half_threshold, "adaptive threshold": adaptive_threshold,
+        "denoising": after(denoise), "gamma": after(brighten), "CLAHE": after(equalise),
     }  # fmt: skip
-    if pipeline.takes_boxes:
-        found |= {"flip test": flip_test, "tiling": tiling}
-        larger = with_larger_input(pipeline)
-        if larger is not None:
-            found["larger detector input"] = lambda _, image: larger(image)
-    return found
+    exchanges = {"larger detector input": with_larger_input, "stronger detector": with_stronger_detector}
+    if not pipeline.takes_boxes:
+        names = ("flip test", "tiling", *exchanges)
+        return found, dict.fromkeys(names, f"{pipeline.models} finds boxes and keypoints at once")
+    found |= {"flip test": flip_test, "tiling": tiling}
+    left_out = {}
+    for name, exchange in exchanges.items():
+        try:
+            found[name] = _instead(exchange(pipeline))
+        except (Unavailable, AssetError) as error:
+            left_out[name] = str(error).splitlines()[0]
+    return found, left_out
+
+
+def _instead(other: PosePipeline) -> Predict:
+    return lambda _, image: other(image)
 
 
 def sharpness(image: np.ndarray) -> float:

@@ -31,6 +31,9 @@ class Plan:
         conditions: As `study.conditions.expand` takes them.
         remedy_pictures: Pictures that the remedies are tried on at most.
         remedy_conditions: Conditions that they are tried under.
+        video_frames: Frames of the clip that remedies with memory are tried on.
+        precision_pictures: Pictures on which precisions are compared under bad conditions.
+        precision_conditions: Those conditions.
         bootstrap: Resamples of every interval.
     """
 
@@ -51,8 +54,13 @@ class Plan:
     conditions: tuple[str, ...]
     remedy_pictures: int
     remedy_conditions: tuple[str, ...]
+    video_frames: int
+    precision_pictures: int
+    precision_conditions: tuple[str, ...]
     bootstrap: int
 
+
+DARK_AND_NOISY = ("low_light_moderate", "low_light_severe", "noise_moderate", "noise_heavy")
 
 PLANS: Mapping[str, Plan] = MappingProxyType(
     {
@@ -74,6 +82,9 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             conditions=("clean", "low_light_severe", "noise_heavy"),
             remedy_pictures=2,
             remedy_conditions=("noise_heavy",),
+            video_frames=10,
+            precision_pictures=2,
+            precision_conditions=("low_light_severe",),
             bootstrap=100,
         ),
         "quick": Plan(
@@ -94,6 +105,9 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             conditions=("published",),
             remedy_pictures=24,
             remedy_conditions=("motion_blur_heavy", "low_light_severe", "noise_moderate"),
+            video_frames=50,
+            precision_pictures=75,
+            precision_conditions=DARK_AND_NOISY,
             bootstrap=1000,
         ),
         "full": Plan(
@@ -120,6 +134,9 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             conditions=("published",),
             remedy_pictures=300,
             remedy_conditions=("published",),
+            video_frames=100,
+            precision_pictures=500,
+            precision_conditions=DARK_AND_NOISY,
             bootstrap=1000,
         ),
     }

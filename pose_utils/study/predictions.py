@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,10 @@ from pose_utils.types import KEYPOINT_NAMES, NUM_KEYPOINTS, Detections, Poses
 
 CANDIDATE = "candidate"
 """`boxes` of a row that holds a box which the detector scored too low for a pose."""
+
+PHANTOM = "whole_picture"
+"""`boxes` of a row that holds the whole picture as one person, where the detector found nobody: the published
+pipeline's fallback, whose instance_score is the mean keypoint score that it would have been judged by."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ def to_frames(
     condition: str,
     severity: int,
     predicted: Mapping[str, Sequence[tuple[str, Poses]]],
-    candidates: Sequence[tuple[str, Detections]] = (),
+    unposed: Mapping[str, Sequence[tuple[str, Detections | Poses]]] = MappingProxyType({}),
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Returns the rows of persons.parquet and of poses.parquet for one condition.
 
@@ -56,7 +61,8 @@ def to_frames(
         condition: Name of the condition.
         severity: 0 for a published one.
         predicted: Origin of the boxes -> (image name, poses) in order.
-        candidates: (image name, boxes below the threshold).
+        unposed: Origin of further boxes, `CANDIDATE` or `PHANTOM` -> (image name, boxes in order). Their
+            keypoints are not recorded.
     """
     persons, joints = [], []
     for boxes, by_image in predicted.items():
@@ -69,9 +75,13 @@ def to_frames(
                 "x": poses.keypoints[..., 0].ravel(), "y": poses.keypoints[..., 1].ravel(),
                 "score": poses.scores.ravel(),
             }))  # fmt: skip
-    for name, found in candidates:
-        unposed = np.full(len(found), np.nan)
-        persons.append(_person_rows(name, CANDIDATE, found.boxes, found.scores, unposed))
+    for boxes, by_image in unposed.items():
+        for name, found in by_image:
+            if isinstance(found, Poses):
+                scores, ranks = found.box_scores, found.instance_scores
+            else:
+                scores, ranks = found.scores, np.full(len(found), np.nan)
+            persons.append(_person_rows(name, boxes, found.boxes, scores, ranks))
     shared = maker.columns() | {"condition": condition, "severity": severity}
     return tuple(
         pd.concat(rows, ignore_index=True).assign(**shared) if rows else pd.DataFrame()
@@ -124,6 +134,13 @@ def candidates_of(
     nothing = np.empty(0, int)
     picks = [where.get(name, nothing) for name in images]
     return [Detections(boxes[pick], scores[pick]) for pick in picks]
+
+
+def phantom_scores(persons: pd.DataFrame, condition: str, severity: int, images: Iterable[str]) -> np.ndarray:
+    """Reads back the mean keypoint score of each picture taken as one person, 0 where somebody was found."""
+    rows = _chosen(persons, Setting(condition, severity, PHANTOM))
+    scores = dict(zip(rows["image"], rows["instance_score"], strict=True))
+    return np.array([scores.get(name, 0.0) for name in images])
 
 
 def _chosen(frame: pd.DataFrame, setting: Setting) -> pd.DataFrame:

@@ -27,6 +27,11 @@ STATUSES = ("ok", "failed", "skipped")
 
 _STR, _INT, _FLOAT = "str", "int64", "float64"
 
+_REMEDIES = {
+    "models": _STR, "backend": _STR, "precision": _STR, "remedy": _STR, "condition": _STR, "severity": _INT,
+    "metric": _STR, "value": _FLOAT, "low": _FLOAT, "high": _FLOAT, "n": _INT, "unit": _STR,
+}  # fmt: skip
+
 SCHEMAS: Mapping[str, Mapping[str, str]] = {
     # One row for each model on each back end and precision. `weights` is trained or random.
     "backends.csv": {
@@ -85,6 +90,7 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
     },
     # One row for each predicted person: its box in image pixels. Where boxes is "candidate", the row is
     # a box that the detector scored too low for a pose (.05 to its threshold); instance_score is then NaN.
+    # Where it is "whole_picture", nobody was found and the picture itself was posed, for comparison only.
     "persons.parquet": {
         "models": _STR, "backend": _STR, "precision": _STR, "image": _STR, "condition": _STR,
         "severity": _INT, "boxes": _STR, "person": _INT, "x1": _FLOAT, "y1": _FLOAT, "x2": _FLOAT,
@@ -99,10 +105,16 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
     },
     # One row for each figure of a remedy under a condition; `gain` and `ms_added` are against the same
     # pipeline without it, paired picture by picture. "frame gate" has its own figures.
-    "remedies.csv": {
-        "models": _STR, "backend": _STR, "precision": _STR, "remedy": _STR, "condition": _STR,
-        "severity": _INT, "metric": _STR, "value": _FLOAT, "low": _FLOAT, "high": _FLOAT, "n": _INT,
-        "unit": _STR,
+    "remedies.csv": _REMEDIES,
+    # The same on video, where a remedy has memory; `gain` of OKS with the clean prediction, `kept_gain` of
+    # persons kept; n counts frames.
+    "video_remedies.csv": _REMEDIES,
+    # One row for each figure of a precision under a condition; `change` is against the run's own precision,
+    # `extra_change` that minus the change on the clean pictures, both paired picture by picture.
+    "precisions.csv": {
+        "models": _STR, "backend": _STR, "precision": _STR, "status": _STR, "reason": _STR,
+        "condition": _STR, "severity": _INT, "boxes": _STR, "metric": _STR, "value": _FLOAT, "low": _FLOAT,
+        "high": _FLOAT, "n": _INT, "unit": _STR,
     },
     # One row for each reference person (kind "person"), who ends in exactly one category, and for each
     # prediction that is nobody's (kind "extra"). person counts within image and kind. joints holds

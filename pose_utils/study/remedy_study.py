@@ -13,11 +13,12 @@ from tqdm import tqdm
 
 from pose_utils.runtime.media import read_image
 from pose_utils.runtime.pipeline import PosePipeline
-from pose_utils.study import accuracy, tallies
 from pose_utils.study import conditions as known_conditions
+from pose_utils.study import tallies
 from pose_utils.study.annotations import GroundTruth
 from pose_utils.study.failure_rules import assign
 from pose_utils.study.failures import clean_references, truth_references
+from pose_utils.study.headline import headline, headline_metric
 from pose_utils.study.intervals import Estimate, estimate, resampling_weights
 from pose_utils.study.mitigations import AS_IT_IS, noise_level, remedies_for, sharpness
 from pose_utils.study.oks import oks
@@ -56,6 +57,8 @@ def study_remedies(
 ) -> pd.DataFrame:
     """Runs every remedy on every picture under every condition and writes remedies.csv.
 
+    Why a remedy could not be tried stands in run.json under `remedies_left_out`.
+
     Gains are against the same pipeline without a remedy, paired picture by picture. The figure is keypoint AP
     with truth, else OKS with the prediction on the clean picture. Milliseconds are what a remedy adds to a
     frame. The gate skips a frame that is more blurred or noisier than 95 % of the clean pictures; its
@@ -72,7 +75,8 @@ def study_remedies(
         progress: Shows a bar.
     """
     pairs = list(dict.fromkeys([("clean", 0), *known_conditions.expand(conditions)]))
-    remedies = remedies_for(pipeline)
+    remedies, left_out = remedies_for(pipeline)
+    run.update_info(remedies_left_out=left_out)
     if images:
         _try_all(pipeline, read_image(images[0]), remedies, _frames(remedies))  # first calls are slow
     found: dict[tuple[str, int], _Frames] = {}
@@ -118,18 +122,17 @@ def _rows(
 ) -> list[dict]:
     clean = found["clean", 0]
     references = truth_references(truth, names) if truth else clean_references(clean.poses[AS_IT_IS])
-    metric = "keypoint_ap" if truth else "consistency"
     rows, gate = [], _Gate(clean)
     for (condition, severity), frames in found.items():
-        base = _figure(frames.poses[AS_IT_IS], names, truth, clean, weights)
+        base = headline(frames.poses[AS_IT_IS], names, truth, clean.poses[AS_IT_IS], weights)
         everybody = _extras(references, frames.poses[AS_IT_IS])
         for remedy, predicted in frames.poses.items():
-            figure = _figure(predicted, names, truth, clean, weights)
+            figure = headline(predicted, names, truth, clean.poses[AS_IT_IS], weights)
             extra = _extras(references, predicted) - everybody
             slower = np.array(frames.ms[remedy]) - np.array(frames.ms[AS_IT_IS])
             ones = np.ones(len(names))
             values = {
-                metric: (figure, "share"),
+                headline_metric(truth): (figure, "share"),
                 "gain": (figure - base, "share"),
                 "extra_persons": (estimate(tallies.ratio((extra, ones), weights)), "persons per picture"),
                 "ms": (_median(np.array(frames.ms[remedy]), weights), "ms"),
@@ -149,20 +152,6 @@ def _row(
     low, high = figure.interval()
     return {"remedy": remedy, "condition": condition, "severity": severity, "metric": metric,
             "value": figure.value, "low": low, "high": high, "n": images, "unit": unit}  # fmt: skip
-
-
-def _figure(
-    poses: list[Poses], names: list[str], truth: GroundTruth | None, clean: _Frames, weights: np.ndarray
-) -> Estimate:
-    if truth is None:
-        alike, _ = tallies.consistency(clean.poses[AS_IT_IS], poses)
-        return estimate(tallies.ratio(alike, weights))
-    known = truth.by_name()
-    ids = [known[name].id for name in names]
-    results = [result for key, found in zip(ids, poses, strict=True) for result in found.to_coco(key)]
-    matches = accuracy.match_keypoints(truth.restricted(ids), results)
-    order = [ids.index(key) for key in matches.image_ids]
-    return estimate(matches.precision(weights[:, order]))
 
 
 def _extras(references: list, poses: list[Poses]) -> np.ndarray:

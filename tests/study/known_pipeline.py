@@ -36,6 +36,10 @@ class ByBrightness:
         order = np.argsort(scores)[::-1]
         return Detections(np.array(boxes, float).reshape(-1, 4)[order], np.array(scores)[order])
 
+    def detect_and_pose(self, image):
+        found = self.detector(image)
+        return self.estimate(image, found.above(self.min_score, self.max_persons)), found
+
     def estimate(self, image, found):
         keypoints = [GRID * [(r - x) / 80, (b - y) / 100] + (x, y) for x, y, r, b in found.boxes]
         shade = np.repeat(np.asarray(found.scores)[:, None], 17, axis=1)
@@ -55,6 +59,10 @@ class OneStage:
         assert boxes is None
         two = ByBrightness()
         return two.estimate(image, two.detector(image).above(0.3))
+
+    def detect_and_pose(self, image):
+        poses = self(image)
+        return poses, Detections(poses.boxes, poses.box_scores)
 
 
 CONDITIONS = ["noise_heavy", "low_light_severe", "fog:2"]

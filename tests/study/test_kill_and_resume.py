@@ -33,7 +33,7 @@ folder, pictures = Path(sys.argv[1]), sorted(Path(sys.argv[2]).glob("*.png"))
 run = RunFolder(folder) if (folder / "run.json").is_file() else RunFolder.create({}, folder)
 print("started", flush=True)
 run_robustness(Slow(), pictures, ["noise_heavy", "low_light_severe", "fog"], truth=None, seed=1, run=run,
-               bootstrap=50, progress=False, workers=1)
+               bootstrap=50, progress=False, workers=2)
 """
 
 

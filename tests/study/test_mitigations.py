@@ -126,10 +126,11 @@ def test_the_study_measures_every_remedy_under_every_condition(tmp_path, picture
 
     remedies = {mitigations.AS_IT_IS: lambda pipeline, image: pipeline.estimate(
         image, pipeline.detector(image).above(pipeline.min_score)), "blindfold": blind}  # fmt: skip
-    monkeypatch.setattr(remedy_study, "remedies_for", lambda pipeline: remedies)
+    monkeypatch.setattr(remedy_study, "remedies_for", lambda pipeline: (remedies, {"magic": "not here"}))
     run = RunFolder.create({}, tmp_path / "run")
     table = remedy_study.study_remedies(ByBrightness(), paths, ["low_light_severe"], truth=truth, seed=0,
                                         run=run, bootstrap=20, progress=False)  # fmt: skip
+    assert run.info()["remedies_left_out"] == {"magic": "not here"}
     figures = table.set_index(["remedy", "condition", "metric"])["value"]
     assert figures["as it is", "clean", "keypoint_ap"] == pytest.approx(1)
     assert figures["as it is", "clean", "gain"] == 0

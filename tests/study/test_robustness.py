@@ -18,6 +18,7 @@ def test_figures_of_a_known_pipeline(tmp_path, pictures):
     assert value(run, "pck")["value"] == 1 and value(run, "pck_nose")["reference"] == "truth"
     assert value(run, "detection_rate")["value"] == 0.75  # one of four pictures is empty
     assert value(run, "detection_rate_with_keypoints")["value"] == 1
+    assert value(run, "detection_rate_with_phantom")["value"] == 1  # the empty one as a whole
     assert value(run, "persons_per_image")["value"] == 1
     assert value(run, "images_processed")["value"] == 4 and value(run, "fps")["value"] > 0
     assert value(run, "consistency")["value"] == pytest.approx(1)
@@ -98,6 +99,7 @@ def test_a_one_stage_model_and_another_model_share_a_run_folder(tmp_path, pictur
     measure(run, pictures, OneStage())
     after = run.read("metrics.csv")
     assert set(after.query("models == 'onestage'")["boxes"]) == {"detected"}
+    assert "detection_rate_with_phantom" not in set(after.query("models == 'onestage'")["metric"])
     for name, frame in before.items():
         kept = tables(run)[name].query("models == 'fake'").reset_index(drop=True)
         pd.testing.assert_frame_equal(kept, frame)
