@@ -1,7 +1,7 @@
 """Kills a run at random moments, takes it up again, and compares its records with an unbroken run's.
 
-`python tools/kill_and_resume.py [--times 20] [--kills 1] [--seed 0] [--folder DIR] -- COMMAND...`, COMMAND
-being one of pose_utils without --run-dir, such as `report --profile smoke`. SIGINT, SIGTERM and SIGKILL by turns.
+`python tools/kill_and_resume.py [--times 20] [--kills 1] [--seed 0] [--folder DIR] -- COMMAND...`: COMMAND is
+one of pose_utils without --run-dir, as in `report --profile smoke`. SIGINT, SIGTERM and SIGKILL by turns.
 """
 
 from __future__ import annotations
