@@ -139,6 +139,9 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
         action="store_false",
         help="skip memory and start in own processes",
     )
+    command.add_argument(
+        "--run-dir", type=Path, default=None, help="records go here; an interrupted benchmark in it goes on"
+    )
     command.add_argument("--json", type=Path, default=None, metavar="FILE", help="write the rows as JSON")
     command.add_argument(
         "--against", type=Path, default=None, metavar="FILE", help="compare with the JSON of an earlier run"

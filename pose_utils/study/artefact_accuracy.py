@@ -11,13 +11,12 @@ from tqdm import tqdm
 
 from pose_utils.errors import AssetError, InputError, Unavailable
 from pose_utils.runtime.media import read_image
-from pose_utils.runtime.pipeline import PosePipeline
 from pose_utils.study.accuracy import figures, match_keypoints
 from pose_utils.study.annotations import GroundTruth
-from pose_utils.study.benchmark import load
-from pose_utils.study.configurations import POSE_ONLY, Config
+from pose_utils.study.configurations import FULL, FUSED, POSE_ONLY, VIDEO, Config
 from pose_utils.study.intervals import Estimate, estimate, resampling_weights
 from pose_utils.study.records import RunFolder
+from pose_utils.study.timed_frames import FusedRow, Opened, load
 
 RESAMPLES = 500
 
@@ -76,15 +75,13 @@ def measure_accuracy(
 
 
 def _reference(config: Config, measured: Sequence[Config]) -> str | None:
-    """The first FP32 configuration of the same models and pipeline: PyTorch where it runs, as listed."""
-    return next(
-        (
-            each.name
-            for each in measured
-            if each.precision == "fp32" and (each.models, each.pipeline) == (config.models, config.pipeline)
-        ),
-        None,
-    )
+    """The first FP32 configuration of the same models and pipeline: PyTorch where it runs, as listed.
+
+    A fused file does what the two files do, and is held against them.
+    """
+    job = (config.models, FULL if config.pipeline == FUSED else config.pipeline)
+    same = (each for each in measured if each.precision == "fp32" and (each.models, each.pipeline) == job)
+    return next((each.name for each in same), None)
 
 
 def _row(config: Config, timed: pd.Series) -> dict:
@@ -99,17 +96,22 @@ def _row(config: Config, timed: pd.Series) -> dict:
         return row | {"status": "skipped", "reason": f"did not run: {timed['reason']}"}
     if timed["weights"] != "trained":
         return row | {"status": "skipped", "reason": "random weights have no accuracy"}
+    if config.pipeline == VIDEO:
+        return row | {"status": "skipped", "reason": "video has no annotated pictures one by one"}
     return row
 
 
-def _measure(pipeline: PosePipeline, config: Config, truth: GroundTruth, seed: int) -> _Measured:
-    first = (pipeline.detector or pipeline.pose).spec
-    pipeline.min_score = first.ap_score
+def _measure(opened: Opened, config: Config, truth: GroundTruth, seed: int) -> _Measured:
+    if isinstance(opened, FusedRow):
+        find = opened.delivered()  # its own threshold is the one that AP is measured with
+    else:
+        find = opened
+        find.min_score = (find.detector or find.pose).spec.ap_score
     results: list[dict] = []
     for image in truth.images:
         pixels = read_image(image.path)
-        boxes = image.persons.boxes[image.persons.posed] if config.pipeline == POSE_ONLY else None
-        results += pipeline(pixels, boxes=boxes).to_coco(image.id)
+        given = {"boxes": image.persons.boxes[image.persons.posed]} if config.pipeline == POSE_ONLY else {}
+        results += find(pixels, **given).to_coco(image.id)
     matches = match_keypoints(truth, results)
     weights = resampling_weights(len(matches.image_ids), RESAMPLES, seed)
     return _Measured(estimate(figures(matches, weights)["ap"]), truth.persons, len(truth.images))

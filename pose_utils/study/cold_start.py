@@ -89,7 +89,7 @@ def _main() -> None:
     card = GraphicsCard.first() if task["config"]["device"] == "cuda" else None
     before = card.memory_used_mb() if card else np.nan
     start = time.perf_counter()
-    from pose_utils.study.benchmark import Workload, load, time_call
+    from pose_utils.study.timed_frames import Workload, load, time_call
 
     pipeline = load(Config(**task["config"]), task["threads"])
     seconds = time.perf_counter() - start

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from pose_utils.study.configurations import VIDEO
+
 
 def name_models(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns `rows` with the models written behind `config` where one config ran with several models."""
@@ -61,8 +63,8 @@ def speedups(latency: pd.DataFrame, baseline: str, draws: int = 1000, seed: int 
     """Returns how many times faster each configuration is than its like-for-like baseline.
 
     Full pipelines are compared with `baseline`, pose-only rows with its pose-only form, each at the
-    same number of persons. Rows of other models, which do another job, are compared with the full
-    pipeline as well; their baseline then names its models.
+    same number of persons. Rows of other models, and video whose detector rests, do another job and are
+    compared with the full pipeline as well; their baseline then names its models, or that it rests never.
 
     Args:
         latency: Rows of latency.parquet.
@@ -86,6 +88,8 @@ def speedups(latency: pd.DataFrame, baseline: str, draws: int = 1000, seed: int 
             _blocks(group), draws, seed
         )
         low, high = np.quantile(ratios, [0.025, 0.975])
+        if group["pipeline"].iloc[0] == VIDEO:
+            against += " (detecting in every frame)"
         if reference["models"].iloc[0] != group["models"].iloc[0]:
             against += f" ({reference['models'].iloc[0]})"
         value = reference["ms"].median() / group["ms"].median()

@@ -11,7 +11,7 @@ from pose_utils.runtime.opening import open_pipeline
 from pose_utils.runtime.pipeline import PosePipeline
 from pose_utils.study.artefact_accuracy import measure_accuracy
 from pose_utils.study.benchmark import make_workloads, run_benchmark
-from pose_utils.study.configurations import select_configs, standard_configs
+from pose_utils.study.configurations import POSE_SIZES, select_configs, standard_configs
 from pose_utils.study.environment import describe_machine
 from pose_utils.study.latency import block_medians, latency_summary, not_told_apart, speedups
 from pose_utils.study.material import choose_material, find_people
@@ -29,6 +29,8 @@ OTHER_MODELS = (
 """Pairs that stand beside the models of the table: another detector, other pose models."""
 
 BLOCKS = 6
+CALLS_A_BLOCK = 10
+"""More calls than both make are split into more blocks, so that an interrupted benchmark loses little."""
 PICTURES = 8
 
 
@@ -42,6 +44,7 @@ def bench(
     images: Path | None = None,
     ap_pictures: int = 0,
     cold_start: bool = True,
+    run_dir: Path | None = None,
 ) -> tuple[RunFolder, pd.DataFrame]:
     """Times the configurations `names` (none: all) on the sample pictures or a folder of the user's.
 
@@ -55,6 +58,8 @@ def bench(
         images: A folder of the user's pictures.
         ap_pictures: Measure keypoint AP on so many annotated pictures, where there are any; 0 for none.
         cold_start: Open each configuration in a process of its own, for its memory and start.
+        run_dir: Where the records go, or the folder of an interrupted benchmark that is to go on; None for a
+            new one.
 
     Returns:
         The run folder, and one row for each configuration and number of persons.
@@ -63,18 +68,21 @@ def bench(
         UsageError: A name in `names` does not exist.
     """
     configs = select_configs(
-        standard_configs(models, others=OTHER_MODELS if names else (), compiled=bool(names)), names
+        standard_configs(
+            models, others=OTHER_MODELS if names else (), compiled=bool(names), sizes=POSE_SIZES
+        ),
+        names,
     )
     files = choose_material(str(images)).paths if images else sample_pictures()
     workloads = make_workloads(find_people(files, open_pipeline("auto"), PICTURES), persons)
-    run = RunFolder.create({"command": "bench", "machine": describe_machine()})
+    run = _open_run("bench", run_dir)
     run_benchmark(
         configs,
         workloads,
         run,
         runs=runs,
         warmup=warmup,
-        blocks=BLOCKS,
+        blocks=max(BLOCKS, runs // CALLS_A_BLOCK),
         threads=threads,
         cold_start=cold_start,
     )
@@ -127,8 +135,13 @@ def robustness(
         The run folder and the rows of metrics.csv.
     """
     material = choose_material(str(images), str(annotations or ""), max_images)
-    exists = run_dir is not None and (run_dir / "run.json").is_file()
-    info = {"command": "robustness", "machine": describe_machine()}
-    run = RunFolder(run_dir) if exists else RunFolder.create(info, run_dir)
+    run = _open_run("robustness", run_dir)
     metrics = run_robustness(pipeline, material.paths, conditions, truth=material.truth, seed=seed, run=run)
     return run, metrics
+
+
+def _open_run(command: str, run_dir: Path | None) -> RunFolder:
+    """Opens a run folder that is there, or makes one that says which command and machine it is of."""
+    if run_dir is not None and (run_dir / "run.json").is_file():
+        return RunFolder(run_dir)
+    return RunFolder.create({"command": command, "machine": describe_machine()}, run_dir)

@@ -12,7 +12,7 @@ from pose_utils.zoo.specs import SPECS
 class FakeBackend:
     """Answers every input with what `answer(inputs)` returns and keeps the inputs' shapes."""
 
-    name, precision, provider_used, threads = "fake", "fp32", "nowhere", 1
+    name, precision, provider_used, threads, size_bytes = "fake", "fp32", "nowhere", 1, 1e6
 
     def __init__(self, model, answer, output_names=("a",)):
         self.artifact = Artifact(SPECS[model], "onnx", "trained", "0" * 64, None)

@@ -5,18 +5,12 @@ import pytest
 
 from pose_utils.errors import AssetError, Unavailable
 from pose_utils.runtime.pipeline import Detector, OneStage, PoseEstimator, PosePipeline
-from pose_utils.study import benchmark
-from pose_utils.study.benchmark import (
-    Config,
-    Workload,
-    make_workloads,
-    run_benchmark,
-    standard_configs,
-    time_call,
-    warm_up,
-)
+from pose_utils.study import benchmark, timed_frames
+from pose_utils.study.benchmark import Config, Workload, make_workloads, run_benchmark, standard_configs
+from pose_utils.study.configurations import DETECT_EVERY, FUSED, VIDEO
 from pose_utils.study.latency import speedups
 from pose_utils.study.records import RunFolder
+from pose_utils.study.timed_frames import VideoRow, time_call, unfit, warm_up
 from tests.runtime.fakes import FakeBackend, rtmdet_outputs, simcc_outputs
 
 IMAGE = np.full((320, 320, 3), 90, np.uint8)
@@ -47,9 +41,9 @@ def test_every_configuration_poses_the_persons_of_the_workload_and_not_its_own()
 
 def test_the_total_is_measured_around_the_stages(monkeypatch):
     seconds = iter(range(1, 100))
-    monkeypatch.setattr("pose_utils.study.benchmark.time.perf_counter", lambda: float(next(seconds)))
-    clock = benchmark.StageClock
-    monkeypatch.setattr(benchmark, "StageClock", lambda: clock(_last=1.0))
+    monkeypatch.setattr("pose_utils.study.timed_frames.time.perf_counter", lambda: float(next(seconds)))
+    clock = timed_frames.StageClock
+    monkeypatch.setattr(timed_frames, "StageClock", lambda: clock(_last=1.0))
     stages = time_call(fake(), workload(1))
     total = stages.pop("total")
     assert total == 1000 + sum(stages.values())
@@ -68,7 +62,7 @@ def test_a_one_stage_row_runs_its_network_once():
 
 def totals(monkeypatch, values):
     given = iter(values)
-    monkeypatch.setattr(benchmark, "time_call", lambda *arguments: {"total": next(given)})
+    monkeypatch.setattr(timed_frames, "time_call", lambda *arguments: {"total": next(given)})
 
 
 def test_warm_up_ends_when_times_have_settled(monkeypatch):
@@ -79,7 +73,7 @@ def test_warm_up_ends_when_times_have_settled(monkeypatch):
 
 def test_warm_up_ends_even_if_times_never_settle(monkeypatch):
     totals(monkeypatch, (2.0**-i for i in range(1000)))
-    assert warm_up(None, None, 8) == 8 * benchmark.MAX_WARMUP_FACTOR
+    assert warm_up(None, None, 8) == 8 * timed_frames.MAX_WARMUP_FACTOR
 
 
 @pytest.mark.parametrize("calls", [1, 2, 3])
@@ -116,7 +110,7 @@ CONFIGS = [
 @pytest.fixture
 def record(monkeypatch, tmp_path):
     """A whole run on fakes: one row is unavailable, one lacks weights, one breaks in its first call."""
-    order = []
+    order, stop = [], {}
 
     def broken(inputs):
         raise RuntimeError("out of memory")
@@ -130,17 +124,23 @@ def record(monkeypatch, tmp_path):
 
     real = benchmark._sample_rows
 
-    def noted(config, pipeline, work, block, repeat):
+    def noted(config, pipeline, work, block, repeat, weights):
         order.append((block, config.backend, work.persons, repeat))
-        return real(config, pipeline, work, block, repeat)
+        if len(order) == stop.get("after"):
+            raise KeyboardInterrupt
+        return real(config, pipeline, work, block, repeat, weights)
 
     monkeypatch.setattr(benchmark, "load", load)
     monkeypatch.setattr(benchmark, "_sample_rows", noted)
 
-    def go(seed=0, runs=10):
+    def go(seed=0, runs=10, interrupted_after=None):
         order.clear()
+        stop["after"] = interrupted_after
         run = RunFolder.create({}, tmp_path / f"run-{seed}-{runs}")
-        run_benchmark(CONFIGS, [workload(1), workload(4)], run, runs=runs, warmup=1, blocks=3, seed=seed)
+        try:
+            run_benchmark(CONFIGS, [workload(1), workload(4)], run, runs=runs, warmup=1, blocks=3, seed=seed)
+        except KeyboardInterrupt:
+            assert interrupted_after
         return run, list(order)
 
     return go
@@ -180,6 +180,68 @@ def test_blocks_are_interleaved_in_an_order_that_the_seed_decides(record):
         assert len({entry[1:] for entry in first if entry[0] == block}) == 4, "each pair once in each block"
     assert first == sequence(record(0, 11)[1])
     assert any(sequence(record(seed)[1]) != first for seed in (1, 2, 3))
+
+
+def test_an_interrupted_benchmark_goes_on_with_the_block_it_was_in(record):
+    # Three blocks of 4, 3 and 3 calls on four pairs: the 20th call is in the second block.
+    assert len(record(0, 10, interrupted_after=20)[1]) == 20
+    run, calls = record(0, 10)
+    assert {block for block, *_ in calls} == {1, 2} and len(calls) == 24, "the first block is not run again"
+    whole = run.read("latency.parquet").query("stage == 'total'")
+    assert whole.groupby(["config", "persons"]).size().tolist() == [10] * 4
+    assert len(run.read("machine.csv")) == 12
+    assert len(record(0, 10)[1]) == 40, "a finished one is timed anew"
+
+
+def test_another_request_takes_nothing_over_from_an_interrupted_one(record, tmp_path):
+    record(0, 10, interrupted_after=20)
+    run = RunFolder(tmp_path / "run-0-10")
+    run_benchmark(CONFIGS, [workload(1), workload(4)], run, runs=7, warmup=1, blocks=3, seed=0)
+    whole = run.read("latency.parquet").query("stage == 'total'")
+    assert whole.groupby(["config", "persons"]).size().tolist() == [7] * 4
+    assert not list(run.path.rglob("parts/*/*"))
+
+
+def test_a_video_row_detects_once_in_k_frames_and_poses_in_all():
+    row = VideoRow(fake())
+    stages = time_call(row, workload(3))
+    assert len(row.pipeline.detector.backend.shapes) == 1
+    assert row.pipeline.pose.backend.shapes == [(3, 3, 256, 192)] * DETECT_EVERY
+    assert sum(ms for stage, ms in stages.items() if stage != "total") <= stages["total"]
+
+
+def test_the_tracker_of_a_video_row_keeps_everybody_in_every_frame(monkeypatch):
+    followed = []
+    real = timed_frames.Tracker.follow
+
+    def noted(tracker, poses):
+        found = real(tracker, poses)
+        followed.append(len(found))
+        return found
+
+    monkeypatch.setattr(timed_frames.Tracker, "follow", noted)
+    time_call(VideoRow(fake()), workload(7))
+    assert followed == [7] * (DETECT_EVERY - 1)
+
+
+class Fused:
+    """Finds three persons at most, whatever it is asked for."""
+
+    def limited_to(self, persons):
+        return lambda image: range(min(3, persons))
+
+
+def test_a_fused_file_is_timed_on_the_persons_that_it_finds_itself(monkeypatch):
+    monkeypatch.setattr(timed_frames, "FusedRow", Fused)
+    assert unfit(Fused(), workload(3)) == "" and unfit(fake(), workload(8)) == ""
+    assert unfit(Fused(), workload(4)) == "finds 3 of 4 persons by itself"
+    assert set(time_call(Fused(), workload(2))) == {"total"}
+
+
+def test_fused_and_video_rows_have_names_of_their_own():
+    configs = {config.name: config for config in standard_configs("rtmdet-m+rtmpose-m")}
+    assert configs["openvino-fp32-cpu-fused"].pipeline == FUSED
+    assert configs[f"openvino-fp32-cpu-every{DETECT_EVERY}"].pipeline == VIDEO
 
 
 def test_fewer_runs_than_blocks_are_still_runs(record):

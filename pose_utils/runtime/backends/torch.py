@@ -29,6 +29,11 @@ class TorchBackend(Backend):
             raise self.refuse(nvidia_driver_missing() or "PyTorch finds no CUDA GPU")
         if device == "cpu" and precision == "fp16":
             raise self.refuse("PyTorch has no FP16 convolutions worth running on a CPU; use bf16")
+        if device == "cpu" and precision == "bf16" and not _bf16_convolutions():
+            raise self.refuse(
+                "this CPU has no BF16 instructions that PyTorch uses (AVX512 or AMX); "
+                "it would convolve without oneDNN, slower than in FP32"
+            )
         if device == "cpu":
             torch.set_num_threads(self.threads)
         self._torch, self._dtype = torch, dtypes[precision]
@@ -49,6 +54,13 @@ class TorchBackend(Backend):
                 self.device, dtype=self._dtype, memory_format=torch.channels_last
             )
             return [output.float().cpu().numpy() for output in self._network(pixels)]
+
+
+def _bf16_convolutions() -> bool:
+    """Says whether PyTorch hands BF16 convolutions on this CPU to oneDNN, by its own test."""
+    import torch
+
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 class CompiledTorchBackend(TorchBackend):
