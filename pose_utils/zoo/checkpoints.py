@@ -112,11 +112,15 @@ def _settle_batch_norms(module: torch.nn.Module, spec: ModelSpec) -> None:
 def read_state_dict(checkpoint: Path) -> dict[str, torch.Tensor]:
     """Reads the tensors of a checkpoint with `weights_only`, so that a pickle cannot run code.
 
+    A `.safetensors` file holds nothing but tensors; halves are widened, for modules compute in FP32.
+
     Raises:
         AssetError: The file is missing, damaged, or holds objects other than tensors and numbers.
     """
     import torch
 
+    if checkpoint.suffix == ".safetensors":
+        return _read_safetensors(checkpoint)
     try:
         with torch.serialization.safe_globals(_harmless_globals()):
             content = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -131,6 +135,16 @@ def read_state_dict(checkpoint: Path) -> dict[str, torch.Tensor]:
     ):
         raise AssetError(f"{checkpoint} holds no state_dict of tensors")
     return state
+
+
+def _read_safetensors(checkpoint: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return {name: value.float() for name, value in load_file(checkpoint).items()}
+    except (SafetensorError, OSError) as error:
+        raise AssetError(f"{checkpoint} is no checkpoint that can be loaded safely: {error}") from error
 
 
 def _load_weights(module: torch.nn.Module, checkpoint: Path, spec: ModelSpec) -> None:

@@ -224,3 +224,21 @@ def test_what_random_networks_say_depends_on_the_picture(name):
         first, second = (network(torch.randn(1, 3, *spec.input_size[::-1]) + shift) for shift in (0.0, 1.0))
     for one, other in zip(first, second, strict=True):
         assert one.std() > 1e-3 and (one - other).abs().max() > 1e-2 * one.abs().max()
+
+
+def test_safetensors_load_widened_and_give_the_module_of_their_weights(tmp_path, tiny):
+    from safetensors.torch import save_file
+
+    state = {name: value.half() for name, value in tiny.state_dict().items() if "num_batches" not in name}
+    save_file(state, tmp_path / "tiny.safetensors")
+    assert {value.dtype for value in read_state_dict(tmp_path / "tiny.safetensors").values()} == {
+        torch.float32
+    }
+    loaded = load_module(SPECS["rtmpose-t"], tmp_path / "tiny.safetensors", seed=9)
+    assert torch.equal(loaded.head.cls_x.weight, tiny.head.cls_x.weight.half().float())
+
+
+def test_damaged_safetensors_are_refused(tmp_path):
+    (tmp_path / "bad.safetensors").write_bytes(b"\x10" + bytes(40))
+    with pytest.raises(AssetError, match="loaded safely"):
+        read_state_dict(tmp_path / "bad.safetensors")

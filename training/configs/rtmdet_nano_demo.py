@@ -1,0 +1,25 @@
+"""RTMDet-nano, 320x320, persons: learns from the released one on scenes, sports pictures and mosaics."""
+
+task = "detector"
+model = "rtmdet-nano"
+# The network itself is mmpose's demo/mmdetection_cfg/rtmdet_nano_320-8xb32_coco-person.py, by its name above.
+teacher = "rtmdet-nano.pth"
+seed = 0
+data = {"hold_out_every": 25}
+
+phases = [
+    {
+        "name": "distil",
+        "schedule": {
+            "steps": 4000,
+            "lr": 2e-3,
+            "warmup": 100,
+            "decay": 0.3,
+            "weight_decay": 0.01,
+            "ema": 0.998,
+        },
+        "options": {"batch_size": 8, "forced": 0.5, "forced_sides": (160, 192), "sides": (192, 256, 320)},
+        "validate_every": 400,
+    },
+]
+# With `--corrupt SHARE`, or as a comparison from the same checkpoint: `training compare`.

@@ -1,0 +1,53 @@
+"""Trained weights as small files: FP16 safetensors that load without running code."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+_PREPROCESSOR = "data_preprocessor."
+
+
+def published_state(checkpoint: Path, prefix: str = "") -> dict[str, Tensor]:
+    """Returns the averaged weights of a training checkpoint in FP16, without heads that only train.
+
+    Args:
+        checkpoint: `checkpoint.pth` of a run.
+        prefix: What the deployed module's names begin with inside the trained one ("pose." for pose models).
+
+    Raises:
+        ValueError: A weight is too large for FP16.
+    """
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["average"]
+    made = {}
+    for name, value in state.items():
+        inner = name.removeprefix(prefix)
+        # Pixel means belong to the config, and counters of batch norms mean nothing at inference.
+        if (
+            not name.startswith(prefix)
+            or inner.startswith(_PREPROCESSOR)
+            or inner.endswith("num_batches_tracked")
+        ):
+            continue
+        if value.abs().max() > torch.finfo(torch.float16).max:
+            raise ValueError(f"{inner} does not fit FP16")
+        made[inner] = value.half().contiguous()
+    return made
+
+
+def publish(state: Mapping[str, Tensor], target: Path, about: Mapping[str, str]) -> str:
+    """Writes a safetensors file and returns its sha256.
+
+    Args:
+        state: FP16 tensors by name.
+        target: The file.
+        about: Facts kept in the file's header.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    save_file(dict(state), target, metadata=dict(about))
+    return hashlib.sha256(target.read_bytes()).hexdigest()
