@@ -73,7 +73,7 @@ def one_round(
         except subprocess.TimeoutExpired:
             os.kill(process.pid, sign)
         running = process.returncode is None
-        code = process.wait(60)
+        code = process.wait(300)
         told.append(f"{sign.name} after {after_s:.1f} s, exit {code}" if running else "ended by itself")
     return told, start(command, folder).wait()
 
