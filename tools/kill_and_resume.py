@@ -84,15 +84,17 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=20, help="kills in all")
     parser.add_argument("--kills", type=int, default=1, help="kills of one run before it may end")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("--folder", type=Path, default=None, help="where an unbroken run may be from before")
     parser.add_argument("command", nargs="+")
     chosen = parser.parse_args()
     base = chosen.folder or Path(tempfile.mkdtemp())
     draw = random.Random(chosen.seed)
-    begun = time.monotonic()
-    if not (base / "whole" / "run.json").is_file():
+    length = base / "whole-seconds.txt"
+    if not length.is_file():
+        begun = time.monotonic()
         start(chosen.command, base / "whole").wait()
-    span = max(time.monotonic() - begun, 10.0)
+        length.write_text(f"{time.monotonic() - begun:.1f}")
+    span = float(length.read_text())
     print(f"unbroken: {span:.0f} s, tables {', '.join(records(base / 'whole'))}", flush=True)
     failed = 0
     moments = [
