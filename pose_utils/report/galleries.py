@@ -115,11 +115,20 @@ class ConditionPictures:
 
     def recorded(self, name: str, condition: str = "clean", severity: int = 0) -> Poses:
         """Returns what the run found on a picture with detected boxes."""
-        return poses_of(*self._records, Setting(condition, severity, "detected"), [name])[0]
+        key = (condition, severity)
+        if key not in self._found:  # for all pictures at once: looking one up takes as long
+            names = [path.name for path in self.material.paths]
+            poses = poses_of(*self._records, Setting(*key, "detected"), names)
+            self._found[key] = dict(zip(names, poses, strict=True))
+        return self._found[key][name]
 
     @cached_property
     def _records(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         return self.run.read("persons.parquet"), self.run.read("poses.parquet")
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, int], dict[str, Poses]]:
+        return {}
 
     @cached_property
     def _last(self) -> dict[str, np.ndarray]:

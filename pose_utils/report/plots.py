@@ -15,6 +15,7 @@ from pose_utils.report.plots_failures import (
     failure_flow,
     loss_by_stage,
     losses_by_group,
+    precision_changes,
     score_reliability,
 )
 from pose_utils.report.plots_latency import (
@@ -35,6 +36,7 @@ from pose_utils.report.plots_models import (
 __all__ = [
     "accuracy_against_latency", "failure_flow", "failure_shares", "file_sizes", "joint_values",
     "latency_by_config", "latency_by_persons", "latency_distribution", "loss_by_stage", "losses_by_group",
-    "metric_by_condition", "metric_by_severity", "parity_dots", "published_detection_rate",
-    "published_latency", "score_reliability", "simcc_curves", "speedup_bars", "stage_waterfall",
+    "metric_by_condition", "metric_by_severity", "parity_dots", "precision_changes",
+    "published_detection_rate", "published_latency", "score_reliability", "simcc_curves", "speedup_bars",
+    "stage_waterfall",
 ]  # fmt: skip

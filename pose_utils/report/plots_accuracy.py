@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pose_utils import palette as colours
-from pose_utils.report.plots_latency import label_line_ends, write_on
+from pose_utils.report.plots_latency import write_on
 from pose_utils.report.published import published_label, published_robustness
 from pose_utils.report.style import current_theme, empty_figure, encoding, new_figure, write_beside
 from pose_utils.study.failure_rules import CATEGORIES
@@ -66,30 +66,42 @@ def metric_by_condition(metrics: pd.DataFrame, metric: str, hue: str = "boxes") 
 
 
 def metric_by_severity(metrics: pd.DataFrame, metric: str) -> Figure:
-    """Draws one metric against severity, a line for each condition, with bars for the intervals."""
-    rows = metrics[(metrics["metric"] == metric) & (metrics["severity"] > 0)]
+    """Draws one metric against severity, a panel for each family and a line for each origin of the boxes.
+
+    Bars are 95 % intervals; the dotted lines are the figures on the clean pictures.
+    """
+    chosen = metrics[metrics["metric"] == metric]
+    rows = chosen[(chosen["severity"] > 0) & (chosen["condition"] != "corrupted")]
     if rows["severity"].nunique() < 2:
         return empty_figure("Conditions were run at one severity only.")
-    figure, (axes,) = new_figure(4.4)
-    ends = []
-    conditions = encoding(rows["condition"])
-    for condition, mark in conditions.items():
-        line = rows[rows["condition"] == condition].groupby("severity")[["value", "low", "high"]].mean()
-        # Side by side, or the intervals of one severity would cover each other.
-        places = line.index + 0.05 * (len(ends) - (len(conditions) - 1) / 2)
-        axes.plot(places, line["value"], mark.line, marker=mark.marker, color=mark.colour)
-        axes.vlines(places, line["low"], line["high"], color=mark.colour, alpha=0.4, linewidth=2.5)
-        ends.append((places[-1], line["value"].iloc[-1], readable(condition), mark.colour))
-    clean = metrics[(metrics["metric"] == metric) & (metrics["condition"] == "clean")]["value"]
-    if len(clean):
-        axes.axhline(clean.mean(), color=current_theme().muted, linestyle=":", linewidth=1.2)
-        axes.annotate(
-            "clean", (1, clean.mean()), (0, 4), textcoords="offset points", color=current_theme().ink
-        )
-    axes.set_xticks(sorted(rows["severity"].unique()))
-    axes.set(xlabel="severity", ylabel=METRIC_NAMES.get(metric, metric), ylim=(0, None))
-    label_line_ends(axes, ends)
+    families = list(dict.fromkeys(rows["condition"]))
+    columns = min(_PANELS, len(families))
+    deep = -(-len(families) // columns)
+    figure, panels = new_figure(1.1 + 1.75 * deep, columns, deep, sharex=True, sharey=True)
+    marks = encoding(rows["boxes"])
+    clean = chosen[chosen["condition"] == "clean"].groupby("boxes")["value"].mean()
+    for axes, family in zip(panels, families, strict=False):
+        for index, (boxes, mark) in enumerate(marks.items()):
+            line = rows[(rows["condition"] == family) & (rows["boxes"] == boxes)].sort_values("severity")
+            places = line["severity"] + 0.12 * (index - (len(marks) - 1) / 2)
+            axes.plot(places, line["value"], mark.line, marker=mark.marker, color=mark.colour, markersize=5,
+                      label=f"{readable(boxes)} boxes")  # fmt: skip
+            axes.vlines(places, line["low"], line["high"], color=mark.colour, alpha=0.45, linewidth=2.5)
+            if boxes in clean:
+                axes.axhline(clean[boxes], color=mark.colour, linestyle=":", linewidth=1.2)
+        axes.set_title(readable(family))
+        axes.set_xticks(sorted(rows["severity"].unique()))
+        axes.set_ylim(0, None)
+    for axes in panels[len(families) :]:
+        axes.set_axis_off()
+    figure.supxlabel("severity; dotted: clean", fontsize=10)
+    figure.supylabel(METRIC_NAMES.get(metric, metric), fontsize=10)
+    if len(marks) > 1:
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=len(marks))
     return figure
+
+
+_PANELS = 4
 
 
 def published_detection_rate(metrics: pd.DataFrame) -> Figure:

@@ -54,6 +54,37 @@ def loss_by_stage(table: pd.DataFrame) -> Figure:
 _STAGES = ("detector", "pose model")
 
 
+def precision_changes(table: pd.DataFrame, metric: str = "change") -> Figure:
+    """Draws by how much each precision differs from the run's own under each condition, with intervals.
+
+    Args:
+        table: Rows of precisions.csv.
+        metric: change, or extra_change for what goes beyond the change on the clean pictures.
+    """
+    rows = table[(table["metric"] == metric) & (table["boxes"] == "detected")]
+    rows = rows[rows.groupby(["backend", "precision"])["value"].transform(lambda some: some.abs().max()) > 0]
+    if rows.empty:
+        return empty_figure("No other precision ran on these pictures.")
+    names = rows["backend"] + " " + rows["precision"]
+    labels = rows["condition"].map(readable)
+    order = list(dict.fromkeys(labels))[::-1]
+    marks = encoding(names)
+    figure, (axes,) = new_figure(1.3 + len(order) * max(0.36, 0.2 * len(marks)))
+    for index, (name, mark) in enumerate(marks.items()):
+        part = rows[names == name]
+        offset = 0.6 / len(marks) * ((len(marks) - 1) / 2 - index)
+        heights = np.array([order.index(label) for label in labels[part.index]]) + offset
+        axes.hlines(heights, part["low"], part["high"], color=mark.colour, linewidth=4, alpha=0.45)
+        axes.plot(part["value"], heights, mark.marker, color=mark.colour, label=name, markersize=7)
+    axes.axvline(0, color=current_theme().muted, linewidth=1)
+    axes.set_yticks(range(len(order)), order)
+    axes.set_ylim(-0.6, len(order) - 0.4)
+    measured = next(name for name in ("keypoint_ap", "consistency") if name in set(table["metric"]))
+    axes.set_xlabel(f"change of {METRIC_NAMES[measured]} against the run's own precision, 95 % interval")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=len(marks))
+    return figure
+
+
 def failure_flow(flows: dict[str, pd.DataFrame], order: list[str]) -> Figure:
     """Draws how persons move from the clean pictures to corrupted ones, a panel for each condition.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from pose_utils.study.mitigations import AS_IT_IS
@@ -61,6 +63,49 @@ def gate_table(remedies: pd.DataFrame) -> pd.DataFrame:
         "condition": names, "frames that fail": wide["failing"], "frames skipped": wide["skipped"],
         "precision": wide["gate_precision"], "recall": wide["gate_recall"],
     })  # fmt: skip
+
+
+def left_out_sentence(left_out: Mapping[str, str]) -> str:
+    """Says which remedies could not be tried, and why."""
+    if not left_out:
+        return "Every remedy of this project was tried."
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        by_reason.setdefault(reason, []).append(name)
+    return "Not tried: " + "; ".join(f"{', '.join(names)} ({why})" for why, names in by_reason.items()) + "."
+
+
+def video_table(video: pd.DataFrame) -> pd.DataFrame:
+    """Returns a row a condition and way: persons kept and OKS with the clean frame, gains, and the price."""
+    rows = []
+    for key, group in video.groupby([*_KEYS, "remedy"], sort=False):
+        by = group.set_index("metric")
+        rows.append({
+            "condition": _condition(*key[:2]), "way": key[2],
+            "persons kept": by.loc["persons_kept", "value"], "gain of persons": _gain(by, "kept_gain"),
+            "OKS with clean": by.loc["consistency", "value"], "gain of OKS": _gain(by, "gain"),
+            "ms a frame": by.loc["ms", "value"],
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def video_sentence(video: pd.DataFrame) -> str:
+    """Names the conditions under which memory between frames brings persons back beyond doubt."""
+    gains = video[(video["metric"] == "kept_gain") & (video["remedy"] != AS_IT_IS)]
+    sure = gains[gains["low"] > 0].sort_values("value", ascending=False, kind="stable").drop_duplicates(_KEYS)
+    frames = int(video["n"].iloc[0])
+    if sure.empty:
+        return f"Memory between frames brings nobody back beyond doubt ({frames} frames of the clip)."
+    parts = [f"under {_condition(row.condition, row.severity)}, {row.remedy}: {row.value:+.3f} of the persons"
+             for row in sure.itertuples()]  # fmt: skip
+    return f"Memory between frames brings persons back beyond doubt ({frames} frames): {'; '.join(parts)}."
+
+
+def _gain(by_metric: pd.DataFrame, metric: str) -> str:
+    if (by_metric["remedy"] == AS_IT_IS).all():
+        return ""
+    value, low, high = by_metric.loc[metric, ["value", "low", "high"]]
+    return f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def remedy_sentence(remedies: pd.DataFrame) -> str:

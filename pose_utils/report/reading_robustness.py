@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from pose_utils.report.markup import Shown, escape
+from pose_utils.report.published import published_robustness
 from pose_utils.study.attribution import CAUSES, attribution_table
 
 WIDE = {
     ("keypoint_ap", "detected"): "AP",
     ("keypoint_ap", "truth"): "AP, true boxes",
+    ("keypoint_ap_medium", "detected"): "AP, medium",
+    ("keypoint_ap_large", "detected"): "AP, large",
     ("person_ap", "detected"): "person AP",
     ("person_recall_small", "detected"): "recall, small",
     ("person_recall_medium", "detected"): "recall, medium",
@@ -19,10 +22,18 @@ WIDE = {
     ("pck", "detected"): "PCK",
     ("consistency", "detected"): "OKS with clean",
     ("persons_kept", "detected"): "persons kept",
-    ("detection_rate", "detected"): "detection rate",
-    ("mean_confidence", "detected"): "confidence",
 }
 """(metric, boxes) -> heading of a column of `metrics_by_condition`."""
+
+AS_PUBLISHED = {
+    ("detection_rate", "detected"): "detection rate",
+    ("detection_rate_with_phantom", "detected"): "with the phantom",
+    ("detection_rate_with_keypoints", "detected"): "where keypoints are",
+    ("mean_confidence", "detected"): "confidence",
+    ("persons_per_image", "detected"): "persons a picture",
+    ("fps", "detected"): "FPS",
+}
+"""The same for `published_metrics`: what the superseded study reports."""
 
 _WITH_INTERVAL = ("keypoint_ap", "persons_kept", "consistency")
 
@@ -37,11 +48,37 @@ def metrics_by_condition(metrics: pd.DataFrame) -> pd.DataFrame:
 
     The figures of `_WITH_INTERVAL` carry their 95 % interval; columns that nobody measured are left out.
     """
+    return _wide(metrics, WIDE)
+
+
+def published_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Returns what the published study reports, measured here, beside its own figures where it has them."""
+    table = _wide(metrics, AS_PUBLISHED)
+    theirs = published_robustness().set_index("condition")
+    theirs.index = theirs.index.map(_words)
+    columns = {"detection_rate": "published rate", "mean_confidence": "published confidence",
+               "mean_persons": "published persons", "fps": "published FPS"}  # fmt: skip
+    for name, heading in columns.items():
+        table[heading] = table["condition"].map(theirs[name])
+    return table
+
+
+def keypoint_pictures(metrics: pd.DataFrame) -> str:
+    """Says how many pictures were counted, and how many of them show a person with keypoints."""
+    rows = metrics[(metrics["condition"] == "clean") & (metrics["boxes"] == "detected")]
+    counts = rows.set_index("metric")["value"]
+    text = f"{counts['images_processed']:.0f} pictures"
+    if "images_with_keypoints" in counts:
+        text += f", on {counts['images_with_keypoints']:.0f} of which somebody has annotated keypoints"
+    return text
+
+
+def _wide(metrics: pd.DataFrame, columns: Mapping[tuple[str, str], str]) -> pd.DataFrame:
     rows = metrics[metrics["condition"] != "corrupted"]
     keys = ["condition", "severity"]
     order = rows[keys].drop_duplicates()
     table = order.copy()
-    for (metric, boxes), heading in WIDE.items():
+    for (metric, boxes), heading in columns.items():
         chosen = rows[(rows["metric"] == metric) & (rows["boxes"] == boxes)]
         if chosen.empty:
             continue
@@ -147,7 +184,8 @@ def threshold_table(thresholds: pd.DataFrame) -> pd.DataFrame:
 def _figure(row: pd.Series, interval: bool) -> str:
     if pd.isna(row["value"]):
         return ""
-    return f"{row['value']:.3f}" + (f" ({row['low']:.2f}–{row['high']:.2f})" if interval else "")
+    form = ".1f" if row["metric"] == "fps" else ".3f"
+    return format(row["value"], form) + (f" ({row['low']:.2f}–{row['high']:.2f})" if interval else "")
 
 
 def _label(row: object) -> str:

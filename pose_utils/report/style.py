@@ -109,7 +109,9 @@ def theme(chosen: Theme) -> Iterator[Theme]:
         _theme.reset(token)
 
 
-def new_figure(height: float, columns: int = 1, **options: object) -> tuple[Figure, np.ndarray]:
+def new_figure(
+    height: float, columns: int = 1, rows: int = 1, **options: object
+) -> tuple[Figure, np.ndarray]:
     """Returns a figure of the page's width and its axes as a flat array.
 
     The figure is not registered with pyplot, so nothing keeps it alive and Jupyter doesn't show it twice.
@@ -117,11 +119,12 @@ def new_figure(height: float, columns: int = 1, **options: object) -> tuple[Figu
     Args:
         height: In inches.
         columns: Panels side by side.
+        rows: Rows of panels; the axes then come row by row.
         options: Passed on to `Figure.subplots`.
     """
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, columns, squeeze=False, **options)
+    axes = figure.subplots(rows, columns, squeeze=False, **options)
     return figure, axes.ravel()
 
 

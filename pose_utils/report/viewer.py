@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+import cv2
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
@@ -20,8 +21,8 @@ from pose_utils.report.markup import data_uri, encode_picture, escape, show_tabl
 
 SCRIPT = files("pose_utils.report").joinpath("viewer.js").read_text(encoding="utf-8")
 
-_SIDE = {"live": 640, "page": 400}
-"""Longest side of a picture in pixels; a page holds dozens of them."""
+_PAGE_SIDE = 400
+"""Longest side of a picture on the page in pixels; it holds dozens of them."""
 
 _PAGE_KB = 22
 
@@ -137,8 +138,7 @@ class ConditionViewer:
             if case is None:
                 words.value = "<p>This case was not computed.</p>"
                 return
-            content, *_ = encode_picture(side_by_side(case), max_side=3 * _SIDE["live"], max_kb=400)
-            source = data_uri(content, "image/webp")
+            source = data_uri(_jpeg(side_by_side(case)), "image/jpeg")
             shown.value = f'<img src="{source}" alt="{escape(case.caption)}" style="max-width:100%">'
             first = "expected" if case.expected is not None else "original"
             words.value = f"<p>{escape(case.caption)} ({first}, corrupted, found)</p>"
@@ -221,7 +221,7 @@ def _options(texts: list[str]) -> str:
 
 
 def _picture(image: np.ndarray, alt: str) -> str:
-    content, width, height = encode_picture(image, max_side=_SIDE["page"], max_kb=_PAGE_KB)
+    content, width, height = encode_picture(image, max_side=_PAGE_SIDE, max_kb=_PAGE_KB)
     return (
         f'<img src="{data_uri(content, "image/webp")}" alt="{escape(alt)}" width="{width}" height="{height}" '
         'style="max-width:100%;height:auto">'
@@ -232,6 +232,14 @@ def _joints_html(joints: pd.DataFrame) -> str:
     formats = {"distance, px": ".0f", "score": ".2f"}
     table = show_table(joints, "Joints of the persons to be found", formats=formats).html
     return f"<details><summary>Joint by joint</summary>{table}</details>"
+
+
+def _jpeg(image: np.ndarray) -> bytes:
+    """Returns a picture for a browser on the same machine: in a tenth of the time that WebP takes."""
+    done, content = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 88])
+    if not done:
+        raise ValueError(f"OpenCV could not encode a picture of shape {image.shape} as JPEG")
+    return content.tobytes()
 
 
 def side_by_side(case: Case) -> np.ndarray:

@@ -6,7 +6,6 @@ import sys
 
 from pose_utils.errors import Unavailable, UsageError
 from pose_utils.runtime.backends import open_backend
-from pose_utils.runtime.backends.base import Backend
 from pose_utils.runtime.pipeline import Detector, PoseEstimator, PosePipeline
 from pose_utils.zoo.artifacts import Artifact, from_file
 from pose_utils.zoo.choice import choose_models
@@ -14,9 +13,6 @@ from pose_utils.zoo.specs import get_spec, parse_models
 
 CPU_ORDER = ("openvino", "onnxruntime", "torch")
 """Which back end a CPU gets when none was named; the first that opens runs."""
-
-SIDE_BY_SIDE = ("onnxruntime", "openvino", "litert")
-"""CPU back ends of which several can compute at once; PyTorch's threads belong to the whole process."""
 
 _TEMPLATES = {
     "rtmdet": "rtmdet-m",
@@ -40,7 +36,8 @@ def open_pipeline(
 
     Args:
         models: "auto", "rtm", "movenet", "detector+pose", a published name, or files with their codec,
-            such as "person.onnx:rtmdet+pose.onnx:simcc"; names and files mix.
+            such as "person.onnx:rtmdet+pose.onnx:simcc"; files that this project wrote need none; names and
+            files mix.
         backend: None for the best that opens here.
         precision: fp32, bf16, fp16 or int8, where the back end has it.
         device: cpu or cuda.
@@ -91,17 +88,15 @@ def side_by_side(pipeline: PosePipeline, count: int) -> list[PosePipeline]:
     """
     if not isinstance(pipeline, PosePipeline):
         return [pipeline]
-    if any(used.name not in SIDE_BY_SIDE or used.device != "cpu" for used in pipeline.backends):
+    stages = [used.side_by_side(count) for used in pipeline.backends]
+    if any(stage[0] is used for stage, used in zip(stages, pipeline.backends, strict=True)):
         return [pipeline]
-
-    def again(used: Backend) -> Backend:
-        return open_backend(used.name, used.artifact, used.precision, used.device, threads=1)
-
     copies = []
-    for _ in range(count):
-        detector = Detector(again(pipeline.detector.backend)) if pipeline.detector else None
-        pose = type(pipeline.pose)(again(pipeline.pose.backend))
-        copies.append(PosePipeline(detector, pose, pipeline.min_score, pipeline.max_persons))
+    for *detector, pose in zip(*stages, strict=True):
+        finder = Detector(*detector) if detector else None
+        copies.append(
+            PosePipeline(finder, type(pipeline.pose)(pose), pipeline.min_score, pipeline.max_persons)
+        )
     return copies
 
 
@@ -115,6 +110,8 @@ def _own_files(models: str) -> list:
         path, _, codec = part.strip().rpartition(":")
         if ".onnx" not in part:
             stages.append(get_spec(part.strip()))
+        elif codec.endswith(".onnx"):
+            stages.append(from_file(part.strip()))
         elif codec not in _TEMPLATES or not path.endswith(".onnx"):
             raise UsageError(f"{part!r}: name the codec after the file; allowed: {', '.join(_TEMPLATES)}")
         else:

@@ -1,4 +1,4 @@
-"""What each notebook does, as one function each over the run folder that they share."""
+"""What notebooks 00 to 04 do, as one function each over the run folder that they share."""
 
 from __future__ import annotations
 

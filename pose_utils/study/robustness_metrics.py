@@ -36,6 +36,10 @@ published study does not tell its own."""
 CORRUPTED = "corrupted"
 """Condition of the rows that average over all conditions but clean."""
 
+UNITS = {
+    "persons_per_image": "persons", "images_processed": "images", "images_with_keypoints": "images",
+}  # fmt: skip
+
 Figures = dict[str, tuple[Estimate, str]]
 """metric -> (figure, what it was compared with: "truth", "clean" or "")."""
 
@@ -135,7 +139,7 @@ def metric_rows(
 def _row(setting: tuple[str, int, str], metric: str, figure: Estimate, reference: str, images: int) -> dict:
     condition, severity, mode = setting
     low, high = figure.interval()
-    unit = {"persons_per_image": "persons", "images_processed": "images"}.get(metric, "share")
+    unit = UNITS.get(metric, "share")
     return {
         "condition": condition, "severity": severity, "boxes": mode, "metric": metric, "value": figure.value,
         "low": low, "high": high, "n": images, "unit": unit, "reference": reference,
@@ -156,6 +160,8 @@ def _basic(scene: _Scene, poses: list[Poses]) -> Figures:
         posed = np.array([float(persons.posed.any()) for persons in scene.persons()])
         someone = presence["detection_rate"][0] * posed
         figures["detection_rate_with_keypoints"] = (_tally(scene, (someone, posed)), "")
+        with_keypoints = Estimate(float(posed.sum()), scene.weights[1:] @ posed)
+        figures["images_with_keypoints"] = (with_keypoints, "")
     return figures
 
 

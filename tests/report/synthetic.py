@@ -156,6 +156,21 @@ def _metric(condition, severity, boxes, metric, value, half):
             "high": min(1, value + half), "n": 75, "unit": "share", "reference": "truth"}  # fmt: skip
 
 
+def precisions() -> pd.DataFrame:
+    """Rows of precisions.csv: the run's own precision, and INT8 that loses a little more in the dark."""
+    rows = []
+    for condition, lost in (("clean", 0.02), ("low_light_severe", 0.05)):
+        for backend, precision, factor in (("openvino", "fp32", 0), ("openvino", "int8", -1)):
+            row = {"models": "rtmdet-nano+pp-tinypose", "backend": backend, "precision": precision,
+                   "status": "ok", "reason": "", "condition": condition, "severity": 0, "boxes": "detected",
+                   "n": 75, "unit": "share"}  # fmt: skip
+            for metric, value in (("keypoint_ap", 0.5 + factor * lost), ("change", factor * lost)):
+                rows.append(
+                    row | {"metric": metric, "value": value, "low": value - 0.01, "high": value + 0.01}
+                )
+    return _shaped("precisions.csv", rows)
+
+
 def failures(conditions=CONDITIONS) -> pd.DataFrame:
     """Rows of failures.csv: 204 persons per condition in six categories."""
     rng = np.random.default_rng(2)

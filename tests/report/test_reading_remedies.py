@@ -3,7 +3,15 @@
 import numpy as np
 import pandas as pd
 
-from pose_utils.report.reading_remedies import advice_table, gate_table, remedy_sentence, remedy_table
+from pose_utils.report.reading_remedies import (
+    advice_table,
+    gate_table,
+    left_out_sentence,
+    remedy_sentence,
+    remedy_table,
+    video_sentence,
+    video_table,
+)
 
 
 def rows(remedy, condition, gain, low, high, ms=3.0):
@@ -52,3 +60,39 @@ def test_every_remedy_has_its_gain_by_condition_and_its_price():
 def test_the_gate_is_judged_by_precision_and_recall():
     row = gate_table(TABLE).iloc[0]
     assert (row["frames skipped"], row["precision"], row["recall"]) == (0.1, 0.5, 0.25)
+
+
+def video(way, condition, gain, low, high):
+    values = {"consistency": 0.8, "gain": 0.1, "persons_kept": 0.7 + gain, "kept_gain": gain, "ms": 30.0}
+    return [{"remedy": way, "condition": condition, "severity": 0, "metric": metric, "value": value,
+             "low": low, "high": high, "n": 50} for metric, value in values.items()]  # fmt: skip
+
+
+VIDEO = pd.DataFrame(
+    video("as it is", "noise", 0.0, 0.0, 0.0) + video("tracked", "noise", 0.1, 0.02, 0.2)
+    + video("tracked, gaps filled", "noise", 0.2, 0.1, 0.3)
+    + video("tracked", "dark", 0.1, -0.02, 0.2)
+)  # fmt: skip
+
+
+def test_memory_is_credited_only_beyond_doubt():
+    text = video_sentence(VIDEO)
+    assert "(50 frames): under noise, tracked, gaps filled: +0.200 of the persons." in text
+    assert "dark" not in text
+    assert video_sentence(VIDEO[VIDEO["condition"] == "dark"]).startswith(
+        "Memory between frames brings nobody"
+    )
+
+
+def test_a_way_is_compared_with_the_pipeline_as_it_is():
+    table = video_table(VIDEO)
+    assert table["gain of persons"].tolist()[:2] == ["", "+0.100 (+0.020 to +0.200)"]
+    assert table.loc[2, "persons kept"] == 0.7 + 0.2 and table["condition"].tolist() == ["noise"] * 3 + [
+        "dark"
+    ]
+
+
+def test_what_was_not_tried_is_named_once_for_each_reason():
+    text = left_out_sentence({"tiling": "one stage", "flip test": "one stage", "stronger": "no weights"})
+    assert text == "Not tried: tiling, flip test (one stage); stronger (no weights)."
+    assert left_out_sentence({}).startswith("Every remedy")

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from pose_utils.runtime.backends import open_backend
+from pose_utils.runtime.backends.torch import TorchBackend
 from pose_utils.runtime.opening import side_by_side
 from pose_utils.runtime.pipeline import Detector, PoseEstimator, PosePipeline
 from pose_utils.study.lanes import Lanes
@@ -113,8 +114,9 @@ def test_side_by_side_on_real_back_ends_the_records_are_those_of_one_lane(tmp_pa
         pd.testing.assert_frame_equal(one, several, check_exact=True)
 
 
-def test_copies_compute_on_one_thread_with_the_same_settings(tmp_path):
-    pipeline = toy_pipeline(tmp_path, "onnxruntime")
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_copies_compute_on_one_thread_with_the_same_settings(tmp_path, backend):
+    pipeline = toy_pipeline(tmp_path, backend)
     copies = side_by_side(pipeline, 2)
     assert len({id(copy.pose.backend) for copy in [pipeline, *copies]}) == 3
     for copy in copies:
@@ -124,7 +126,7 @@ def test_copies_compute_on_one_thread_with_the_same_settings(tmp_path):
 
 def test_pytorch_stays_one_lane_because_its_threads_belong_to_the_process():
     class Torch(FakeBackend):
-        name, device = "torch", "cpu"
+        side_by_side = TorchBackend.side_by_side
 
     pipeline = PosePipeline(None, PoseEstimator(Torch("rtmpose-t", None)))
     assert side_by_side(pipeline, 4) == [pipeline]

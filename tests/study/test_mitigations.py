@@ -101,6 +101,32 @@ def test_half_the_threshold_keeps_persons_of_half_the_score():
     assert len(mitigations.half_threshold(pipeline, picture)) == 2
 
 
+def test_the_adaptive_threshold_follows_the_best_score_down_and_leaves_a_sure_picture_alone():
+    class Unsure(ByBrightness):
+        min_score = 0.3
+
+        def __init__(self, *scores):
+            self.scores = scores
+
+        def detector(self, image):
+            return Detections([[9 * i, 0, 9 * i + 50, 60] for i in range(len(self.scores))], self.scores)
+
+    picture = np.zeros((90, 90, 3), np.uint8)
+    found = [len(mitigations.adaptive_threshold(Unsure(*scores), picture))
+             for scores in ((0.9, 0.29, 0.1), (0.28, 0.15, 0.13), (0.04, 0.03), ())]  # fmt: skip
+    assert found == [1, 2, 0, 0]  # above .3; above half of .28; nothing below .05; nobody
+
+
+def test_a_remedy_that_needs_boxes_is_left_out_of_a_one_stage_model_with_its_reason():
+    class One:
+        takes_boxes, models = False, "one"
+
+    found, left_out = mitigations.remedies_for(One())
+    assert "flip test" not in found and "adaptive threshold" in found
+    assert set(left_out) == {"flip test", "tiling", "larger detector input", "stronger detector"}
+    assert "at once" in left_out["tiling"]
+
+
 def test_the_gate_is_judged_on_what_it_skips():
     clean = remedy_study._Frames(sharp=[10.0] * 19 + [9.0], noise=[1.0] * 20)
     gate = remedy_study._Gate(clean)

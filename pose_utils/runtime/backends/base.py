@@ -57,6 +57,15 @@ class Backend(ABC):
             The outputs as float32 (labels as integers), owned by the caller.
         """
 
+    def side_by_side(self, count: int) -> list[Backend]:
+        """Opens the network `count` times more, each for one CPU thread, to be used by as many at once.
+
+        Where that is not possible, on a GPU for one, the back end itself is returned alone.
+        """
+        if self.device != "cpu":
+            return [self]
+        return [type(self)(self.artifact, self.precision, self.device, 1) for _ in range(count)]
+
     def refuse(self, reason: str) -> Unavailable:
         """Makes the error that says why this request cannot be honoured here."""
         return Unavailable(f"{self.name} {self.precision} on {self.device}: {reason}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
 
 def compile_model(
-    source: Path | bytes, precision: str, threads: int, shape: Sequence[int] | None = None
+    source: Path | bytes,
+    precision: str,
+    threads: int,
+    shape: Sequence[int] | None = None,
+    streams: int | None = None,
 ) -> tuple[openvino.CompiledModel, str]:
     """Compiles a model for the CPU and asserts the precision that the plugin says it computes in.
 
@@ -27,6 +32,7 @@ def compile_model(
         precision: fp32 or bf16.
         threads: CPU threads.
         shape: Of the one input where it shall be fixed.
+        streams: How many requests compute at once, sharing the threads; None for one with all of them.
 
     Returns:
         The compiled model and the name of that precision.
@@ -46,6 +52,9 @@ def compile_model(
         "INFERENCE_NUM_THREADS": threads,
         "INFERENCE_PRECISION_HINT": wanted,
     }
+    if streams:
+        # The streams of two models would be pinned to the same cores, and wait for each other there.
+        config |= {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": streams, "ENABLE_CPU_PINNING": False}
     try:
         model = core.read_model(source)
         if shape is not None:
@@ -68,7 +77,13 @@ class OpenVinoBackend(Backend):
     def __init__(self, artifact: Artifact, precision: str, device: str, threads: int | None) -> None:
         """Compiles the model; raises Unavailable where the CPU lacks the precision."""
         super().__init__(artifact, precision, device, threads)
-        if device != "cpu":
+        self._compiled = self._open()
+        self._request = self._compiled.create_infer_request()
+        self.output_names = tuple(output.get_any_name() for output in self._compiled.outputs)
+
+    def _open(self, streams: int | None = None) -> openvino.CompiledModel:
+        artifact, precision = self.artifact, self.precision
+        if self.device != "cpu":
             raise self.refuse("this project runs OpenVINO on CPUs")
         if precision not in ("fp32", "bf16", "int8"):
             raise self.refuse("this back end runs fp32, bf16 and int8")
@@ -78,12 +93,21 @@ class OpenVinoBackend(Backend):
             # An INT8 file says itself which layers compute in 8 bits; what it leaves out stays FP32.
             self.file = path = onnx_variant(artifact, "int8" if precision == "int8" else "fp32")
             hint = "bf16" if precision == "bf16" else "fp32"
-            compiled, used = compile_model(path, hint, self.threads, shape)
+            compiled, used = compile_model(path, hint, self.threads, shape, streams)
         except Unavailable as error:
             raise self.refuse(f"{artifact.name}: {error}") from error
-        self._request = compiled.create_infer_request()
-        self.output_names = tuple(output.get_any_name() for output in compiled.outputs)
         self.provider_used = f"CPU, {used}, {self.threads} threads"
+        return compiled
+
+    def side_by_side(self, count: int) -> list[Backend]:
+        """See Backend.side_by_side; one compiled model, whose streams the copies share."""
+        one = copy.copy(self)
+        one.threads = count
+        one._compiled = one._open(streams=count)
+        copies = [copy.copy(one) for _ in range(count)]
+        for each in copies:
+            each.threads, each._request = 1, one._compiled.create_infer_request()
+        return copies
 
     def run(self, inputs: np.ndarray) -> list[np.ndarray]:
         """See Backend.run."""

@@ -44,6 +44,10 @@ class TorchBackend(Backend):
             torch.cuda.get_device_name() if device == "cuda" else f"CPU, {self.threads} threads"
         )
 
+    def side_by_side(self, count: int) -> list[Backend]:
+        """See Backend.side_by_side; PyTorch's threads belong to the whole process."""
+        return [self]
+
     def run(self, inputs: np.ndarray) -> list[np.ndarray]:
         """See Backend.run; copying back waits for the GPU."""
         torch = self._torch
