@@ -100,6 +100,13 @@ def _speed(latency: pd.DataFrame | None, where: str) -> tuple[str, list[str]]:
             "Its weights are random: the latency is that of the exact architecture, "
             "of its accuracy this run says nothing."
         )
+        proven = rows[rows["precision"] != "int8"]
+        if best["precision"] == "int8" and len(proven):
+            safe = proven.iloc[0]
+            points.append(
+                f"INT8 can cost accuracy that random weights don't show. The fastest without it: "
+                f"{safe['config']}, {_ms(safe['median_ms'])} ms."
+            )
     when = "Run it" if best["weights"] == "trained" else "Once its trained weights are here"
     points.append(f"{when}: {command(best)}")
     return headline + ".", points

@@ -18,6 +18,14 @@ def test_random_weights_are_a_caveat(synthetic):
     assert any("weights are random" in point for point in points)
 
 
+def test_int8_of_random_weights_is_not_the_last_word(synthetic):
+    timed = {"a": ("openvino", "int8", 20.0, 5.0), "b": ("openvino", "fp32", 40.0, 9.0)}
+    points = answer({"latency.parquet": synthetic.latency(weights="random", configs=timed)}, {}).points
+    assert any("fastest without it: b, " in point for point in points)
+    trained = answer({"latency.parquet": synthetic.latency(configs=timed)}, {}).points
+    assert not any("INT8" in point for point in trained)
+
+
 def test_rows_that_cannot_be_told_apart_are_named(synthetic):
     alike = {"a-cpu": ("openvino", "fp32", 31.0, 5.7), "b-cpu": ("onnxruntime", "fp32", 31.0, 5.7)}
     points = answer({"latency.parquet": synthetic.latency(configs=alike)}, {}).points
