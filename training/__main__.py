@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import torch
 
-from pose_utils.errors import PoseUtilsError
+from pose_utils.errors import PoseUtilsError, UsageError
 from training import material
 from training.recipe import Recipe
 
@@ -20,26 +20,32 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="train, or go on where an earlier run stopped")
     publish = commands.add_parser("publish", help="write the averaged weights as FP16 safetensors")
-    for command in (run, publish):
+    pair = commands.add_parser("pair", help="fine-tune twice, with corruptions and without")
+    for command in (run, pair, publish):
         command.add_argument("config", type=Path, help="such as training/configs/rtmpose_t_demo.py")
         command.add_argument(
             "--folder", type=Path, default=material.FOLDER, help="labels, checkpoints, curves"
         )
-    run.add_argument("--images", type=Path, help="pictures of your own in place of POSE_ASSETS_DIR/train")
-    run.add_argument("--annotations", type=Path, help="their COCO keypoint annotations")
-    run.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    run.add_argument("--threads", type=int, help="CPU threads")
-    run.add_argument("--bf16", action="store_true", help="autocast; for processors and GPUs that have BF16")
-    run.add_argument("--corrupt", type=float, default=0.0, metavar="SHARE",
-                     help="share of pictures with motion blur, noise or darkness")  # fmt: skip
+    for command in (run, pair):
+        command.add_argument("--images", type=Path, help="pictures of your own, not POSE_ASSETS_DIR/train")
+        command.add_argument("--annotations", type=Path, help="their COCO keypoint annotations")
+        command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+        command.add_argument("--threads", type=int, help="CPU threads")
+        command.add_argument("--bf16", action="store_true", help="autocast, where BF16 is fast")
+        command.add_argument("--corrupt", type=float, default=0.0 if command is run else 0.5, metavar="SHARE",
+                             help="share of pictures with motion blur, noise or darkness")  # fmt: skip
     run.add_argument("--steps", type=int, nargs="+", help="steps of every phase in place of the config's")
     run.add_argument("--until", type=int, help="stop after so many steps of the phase in hand")
-    publish.add_argument("target", type=Path, help="a .safetensors file")
+    pair.add_argument("--pair-steps", type=int, default=500, help="steps of each of the two")
+    for command in (pair, publish):
+        command.add_argument("--steps", type=int, nargs="+", help="as given to `run`")
+    publish.add_argument("target", type=Path, help="a .safetensors or .onnx file")
+    publish.add_argument("--run", help="pair-plain or pair-corrupted in place of the last phase")
     chosen = parser.parse_args(arguments)
     try:
-        recipe = Recipe.read(chosen.config, chosen.folder, getattr(chosen, "steps", None))
+        recipe = Recipe.read(chosen.config, chosen.folder, chosen.steps)
         if chosen.command == "publish":
-            print(recipe.publish(chosen.target))
+            print(recipe.publish(chosen.target, chosen.run))
             return 0
         if chosen.threads:
             torch.set_num_threads(chosen.threads)
@@ -47,10 +53,13 @@ def main(arguments: list[str] | None = None) -> int:
         found = material.find_material(chosen.images, chosen.annotations, chosen.folder)
         print(f"{len(found.scenes)} scenes, {len(found.sports)} sports pictures, "
               f"{len(found.left_out)} near copies of test pictures left out", file=sys.stderr)  # fmt: skip
-        recipe.run(found, chosen.device, chosen.bf16, chosen.corrupt, chosen.until)
+        if chosen.command == "pair":
+            recipe.run_pair(found, chosen.corrupt, chosen.pair_steps, chosen.device, chosen.bf16)
+        else:
+            recipe.run(found, chosen.device, chosen.bf16, chosen.corrupt, chosen.until)
     except PoseUtilsError as error:
         print(error, file=sys.stderr)
-        return 2
+        return 64 if isinstance(error, UsageError) else 2
     return 0
 
 

@@ -6,7 +6,7 @@ once; later the student stands on its own features. Weights of the teacher are n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +29,10 @@ class DetectorTask:
         held_out: Sequence[Path],
         teacher: Path,
         model: str = "rtmdet-nano",
-        batch_size: int = 16,
-        forced: float = 0.4,
-        forced_sides: Sequence[int] = (160, 192),
+        batch_size: int = 8,
+        forced: bool = False,
         sides: Sequence[int] = (192, 256, 320),
+        start: Mapping[str, Tensor] | None = None,
         seed: int = 0,
         device: str = "cpu",
         corrupt: float = 0.0,
@@ -45,26 +45,29 @@ class DetectorTask:
             teacher: Its checkpoint.
             model: Architecture of both, a name of `pose_utils.zoo.specs`.
             batch_size: Pictures a step.
-            forced: Share of the steps in which stages are given the teacher's features.
-            forced_sides: Sides of the square pictures in pixels in those steps, one drawn for each step.
-            sides: The same for the rest.
+            forced: Give every part the teacher's features instead of the student's own.
+            sides: Sides of the square pictures in pixels, one drawn for each step.
+            start: Weights of an earlier phase of this training.
             seed: Decides the first weights and every batch.
             device: cpu or cuda.
             corrupt: Share of pictures that get a corruption, see `training.corrupting`.
         """
         spec = get_spec(model)
         self.spec, self.seed, self.batch_size = spec, seed, batch_size
-        self.sides = {True: tuple(forced_sides), False: tuple(sides)}
+        self.sides = tuple(sides)
         self.pictures, self.held_out, self.forced, self.corrupt = pictures, held_out, forced, corrupt
         self.device = torch.device(device)
         layout = {"device": self.device, "memory_format": torch.channels_last}
         self.teacher = load_module(spec, teacher).to(**layout).requires_grad_(False)
-        self.network = load_module(spec, None, seed).to(**layout).requires_grad_(True)
+        self.network = load_module(spec, None, seed).requires_grad_(True)
+        if start is not None:
+            self.network.load_state_dict(start)
+        self.network.to(**layout)
 
-    def batch(self, step: int, forced: bool) -> Tensor:
+    def batch(self, step: int) -> Tensor:
         """Returns the pictures of a step as network input (n, 3, side, side)."""
         rng = np.random.default_rng([self.seed, step])
-        side = int(rng.choice(self.sides[forced]))
+        side = int(rng.choice(self.sides))
         pool = self.pictures
         images = np.stack(
             [scenes.picture(pool["scenes"], pool["sports"], side, rng) for _ in range(self.batch_size)]
@@ -81,11 +84,10 @@ class DetectorTask:
 
     def losses(self, step: int, progress: float) -> dict[str, Tensor]:
         """Returns `backbone`, `neck`, `score`, `box` and `distance`."""
-        forced = progress < self.forced
-        pixels = self.batch(step, forced)
+        pixels = self.batch(step)
         with torch.no_grad():
             wanted = stages_of(self.teacher, pixels)
-        return compare(self.network, pixels, wanted, forced)
+        return compare(self.network, pixels, wanted, self.forced)
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> dict[str, float]:

@@ -18,10 +18,12 @@ from pose_utils.errors import InputError
 from pose_utils.study.annotations import load_coco_keypoints
 from training.labels import Labels, read_joints
 from training.pictures import list_pictures, near_copies
-from training.teaching import Teachers, label
+from training.teaching import label
 
 FOLDER = paths.DATA / "training"
 """Labels, checkpoints and learning curves; ignored by git."""
+PIECE = 500
+"""Pictures labelled at a time; an interrupted run loses at most so many."""
 
 
 @dataclass(frozen=True)
@@ -90,20 +92,26 @@ def find_labels(material: Material, cache: Path = FOLDER) -> Labels:
 
     Args:
         material: See `find_material`.
-        cache: Keeps the teachers' answers as labels-scenes.npz and labels-sports.npz.
+        cache: Keeps the teachers' answers as labels-scenes.npz and labels-sports.npz; what is there is used.
     """
     if material.annotations is not None:
         return from_coco(material.annotations, material.root, {path.name for path in material.left_out})
     joints_file = material.root / "sports_joints.json"
-    joints = read_joints(joints_file) if joints_file.exists() else {}
-    parts, teachers = [], None
+    joints = {"sports": read_joints(joints_file)} if joints_file.exists() else {}
+    parts = []
     for name, pictures in (("scenes", material.scenes), ("sports", material.sports)):
         file = cache / f"labels-{name}.npz"
-        if not file.exists():
-            teachers = teachers or Teachers()
-            label(pictures, material.root, teachers, joints if name == "sports" else None).save(file)
-        parts.append(Labels.load(file))
-    return Labels.joined([part for part in parts if len(part)])
+        if pictures and not file.exists():
+            pieces = []
+            for start in range(0, len(pictures), PIECE):
+                piece = cache / f"labels-{name}-{start:06d}.npz"
+                if not piece.exists():
+                    label(pictures[start : start + PIECE], material.root, joints.get(name)).save(piece)
+                pieces.append(Labels.load(piece))
+            Labels.joined(pieces).save(file)
+        if pictures:
+            parts.append(Labels.load(file))
+    return Labels.joined(parts)
 
 
 def from_coco(annotations: Path, images: Path, left_out: set[str]) -> Labels:

@@ -13,17 +13,16 @@ from torch import Tensor
 _PREPROCESSOR = "data_preprocessor."
 
 
-def published_state(checkpoint: Path, prefix: str = "") -> dict[str, Tensor]:
-    """Returns the averaged weights of a training checkpoint in FP16, without heads that only train.
+def published_state(state: Mapping[str, Tensor], prefix: str = "") -> dict[str, Tensor]:
+    """Returns averaged weights in FP16, without heads that only train.
 
     Args:
-        checkpoint: `checkpoint.pth` of a run.
+        state: Of a run's checkpoint.
         prefix: What the deployed module's names begin with inside the trained one ("pose." for pose models).
 
     Raises:
         ValueError: A weight is too large for FP16.
     """
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["average"]
     made = {}
     for name, value in state.items():
         inner = name.removeprefix(prefix)

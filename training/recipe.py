@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from pose_utils.errors import UsageError
 from pose_utils.zoo import assets
+from pose_utils.zoo.export import export_onnx
 from pose_utils.zoo.specs import get_spec
 from training.crops import NONE, Augmentation, CropSource
 from training.detector import DetectorTask
@@ -72,13 +73,53 @@ class Recipe:
         start = None
         for index, phase in enumerate(self.config.phases):
             task = self._task(found, phase, index, device, corrupt, start)
-            schedule = Schedule(**{**phase.schedule, "steps": self.steps[index]})
-            training = Training(task, schedule, self.place(index), bf16)
-            if training.step < schedule.steps:
-                training.run(until, validate_every=phase.validate_every)
-            if training.step < schedule.steps:
+            training = self._trained(task, phase, self.steps[index], self.place(index), bf16, until)
+            if training.step < self.steps[index]:
                 return
             start = training.average.state_dict()
+
+    def run_pair(
+        self, found: Material, share: float, steps: int, device: str = "cpu", bf16: bool = False
+    ) -> None:
+        """Fine-tunes the trained model twice, with corruptions and without, to tell what they buy.
+
+        Both start from the last phase's averaged weights, see the same pictures in the same order, and take
+        the same number of steps; they lie in `pair-corrupted` and `pair-plain`.
+
+        Args:
+            found: The pictures.
+            share: Share of pictures that get a corruption in the one run.
+            steps: Of each.
+            device: cpu or cuda.
+            bf16: Autocast.
+        """
+        start = self._average(-1)
+        phase, index = self.config.phases[-1], len(self.config.phases)
+        for name, corrupt in (("pair-plain", 0.0), ("pair-corrupted", share)):
+            task = self._task(found, phase, index, device, corrupt, start)
+            self._trained(task, phase, steps, self.folder / self.name / name, bf16, None)
+
+    def _trained(
+        self, task: Task, phase: Config, steps: int, folder: Path, bf16: bool, until: int | None
+    ) -> Training:
+        training = Training(task, Schedule(**{**phase.schedule, "steps": steps}), folder, bf16)
+        if training.step < steps:
+            training.run(until, validate_every=phase.validate_every)
+        return training
+
+    def _average(self, phase: int) -> dict[str, torch.Tensor]:
+        """Returns the averaged weights of a phase; raises UsageError where it is not done."""
+        checkpoint = self.place(phase) / CHECKPOINT
+        state = (
+            torch.load(checkpoint, map_location="cpu", weights_only=True)
+            if checkpoint.exists()
+            else {"step": 0}
+        )
+        if state["step"] < self.steps[phase]:
+            raise UsageError(
+                f"{checkpoint} is at step {state['step']} of {self.steps[phase]}: finish the training first"
+            )
+        return state["average"]
 
     def _task(
         self, found: Material, phase: Config, index: int, device: str, corrupt: float, start: dict | None
@@ -88,7 +129,8 @@ class Recipe:
         if config.task == "detector":
             scenes, held_out = split(found.scenes, config.data.hold_out_every)
             pictures = {"scenes": scenes, "sports": found.sports}
-            return DetectorTask(pictures, held_out, assets.fetch(config.teacher), **phase.options, **shared)
+            teacher = assets.fetch(config.teacher)
+            return DetectorTask(pictures, held_out, teacher, start=start, **phase.options, **shared)
         labels = find_labels(found, self.folder)
         kept = hold_out(labels.files, config.data.hold_out_every)
         size = get_spec(config.model).input_size
@@ -101,25 +143,32 @@ class Recipe:
         )
         return PoseTask(source, looked_at, start=start, **phase.options, **shared)
 
-    def publish(self, target: Path) -> str:
-        """Writes the last phase's averaged weights to `target` and returns their sha256.
+    def publish(self, target: Path, run: str | None = None) -> str:
+        """Writes averaged weights to `target` and returns their sha256.
+
+        Args:
+            target: A .safetensors file, or an .onnx file for `pose_utils evaluate` and `robustness`.
+            run: Folder of the run, such as pair-plain; None for the last phase.
 
         Raises:
-            UsageError: The training is not done.
+            UsageError: The training is not done, or `target` is of another kind.
         """
-        checkpoint = self.place(-1) / CHECKPOINT
-        if not checkpoint.exists():
-            raise UsageError(f"{checkpoint} does not exist: run the training first")
-        done = torch.load(checkpoint, map_location="cpu", weights_only=True)["step"]
-        if done < self.steps[-1]:
-            raise UsageError(f"{checkpoint} is at step {done} of {self.steps[-1]}: finish the training first")
-        state = published_state(checkpoint, "pose." if self.config.task == "pose" else "")
-        about = {
-            "model": self.config.model,
-            "trained by": f"training/configs/{self.name}.py",
-            "steps": str(done),
-        }
-        return publish(state, target, about)
+        if target.suffix not in (".safetensors", ".onnx"):
+            raise UsageError(f"{target.name}: give a .safetensors or an .onnx file")
+        if run is None:
+            average = self._average(-1)
+        else:
+            checkpoint = self.folder / self.name / run / CHECKPOINT
+            if not checkpoint.exists():
+                raise UsageError(f"{checkpoint} does not exist: train the pair first")
+            average = torch.load(checkpoint, map_location="cpu", weights_only=True)["average"]
+        state = published_state(average, "pose." if self.config.task == "pose" else "")
+        about = {"model": self.config.model, "trained by": f"training/configs/{self.name}.py"}
+        weights = target.with_suffix(".safetensors")
+        digest = publish(state, weights, about)
+        if target.suffix == ".onnx":
+            export_onnx(get_spec(self.config.model), weights, target, digest)
+        return digest
 
 
 def hold_out(files: np.ndarray, every: int) -> np.ndarray:

@@ -6,19 +6,25 @@ No boxes are needed: the teacher looks at the very same pixels and says what is 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from pose_utils.runtime.media import read_image
 from pose_utils.zoo.specs import RTMDET_PAD
 
 
+@lru_cache(maxsize=4096)
 def read(path: Path) -> np.ndarray:
-    """Reads a training picture as uint8 (h, w, 3) BGR; raises ValueError where it cannot."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"{path} is no picture that OpenCV can read")
+    """Reads a training picture as uint8 (h, w, 3) BGR that must not be changed; keeps the last 4,096.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    image = read_image(path)
+    image.flags.writeable = False
     return image
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -50,41 +51,50 @@ class Teachers:
         return geometry.crop_to_image(found, affines), scores
 
 
+@cache
+def _teachers() -> Teachers:
+    return Teachers()
+
+
 def label(
-    paths: Iterable[Path], folder: Path, teachers: Teachers, joints: dict[str, np.ndarray] | None = None
+    paths: Sequence[Path],
+    folder: Path,
+    joints: Mapping[str, np.ndarray] | None = None,
+    teachers: Teachers | None = None,
 ) -> Labels:
     """Labels every person of the pictures.
 
     Args:
         paths: The pictures.
         folder: What file names are relative to.
-        teachers: See `Teachers`.
         joints: True joints by file name, of one person a picture; see `labels.read_joints`.
+        teachers: See `Teachers`; None for the trained ones.
     """
-    rows: dict[str, list] = {name: [] for name in ("files", "boxes", "keypoints", "weights", "confidences")}
-    for path in tqdm(paths, desc=f"labelling {folder.name}", unit="picture", disable=None):
+    teachers = teachers or _teachers()
+    rows: list[tuple] = []
+    for path in tqdm(paths, desc="labelling", unit="picture", disable=None):
         image = scenes.read(path)
         boxes = teachers.boxes(image)
         truth = (joints or {}).get(path.name)
         owner = None
         if truth is not None and (truth[:, 2] > 0).sum() >= 6:
-            given = around(truth[truth[:, 2] > 0, :2], image.shape)
             owner = owner_of(truth, boxes)
             if owner is None:
-                boxes = np.concatenate([boxes, given[None]])
-                owner = len(boxes) - 1
+                given = around(truth[truth[:, 2] > 0, :2], image.shape)
+                owner, boxes = len(boxes), np.concatenate([boxes, given[None]])
         if not len(boxes):
             continue
         found, scores = teachers.keypoints(image, boxes)
         for index, box in enumerate(boxes):
-            row = (found[index], reliance(scores[index]), np.clip(scores[index], 0, 1))
             if index == owner:
                 row = correct(found[index], scores[index], truth, box)
-            if row[1].sum() < 3:
-                continue
-            values = (path.relative_to(folder).as_posix(), box, *row)
-            for name, value in zip(rows, values, strict=True):
-                rows[name].append(value)
-    return Labels(
-        **{name: np.array(value, None if name == "files" else "float32") for name, value in rows.items()}
-    )
+            else:
+                row = found[index], reliance(scores[index]), np.clip(scores[index], 0, 1)
+            if row[1].sum() >= 3:
+                rows.append((path.relative_to(folder).as_posix(), box, *row))
+    shapes = {"boxes": (4,), "keypoints": (17, 2), "weights": (17,), "confidences": (17,)}
+    columns = {
+        name: np.array([row[1 + index] for row in rows], "float32").reshape(-1, *shape)
+        for index, (name, shape) in enumerate(shapes.items())
+    }
+    return Labels(files=np.array([row[0] for row in rows], str), **columns)

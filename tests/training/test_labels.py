@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from training.labels import COCO_KEYPOINTS, MIRRORED, Labels, around, correct, owner_of, read_joints, reliance
+from training.teaching import label
 
 JOINTS = ["right_ankle", "left_wrist", "neck", "head_top", "right_shoulder"]
 
@@ -76,3 +77,30 @@ def test_labels_survive_a_file(tmp_path):
         "b/y.jpg",
         "a/x.jpg",
     ]
+
+
+class KnowingTeachers:
+    """Find one person, and all keypoints at its centre with a score of their own."""
+
+    def boxes(self, image):
+        return np.array([[10, 10, 60, 80]], "float32")
+
+    def keypoints(self, image, boxes):
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+        return np.repeat(centres[:, None], 17, 1), np.full((len(boxes), 17), 0.4, "float32")
+
+
+def test_persons_are_labelled_by_the_teachers_and_the_one_with_true_joints_is_corrected(drawn_pictures):
+    truth = np.zeros((17, 3), "float32")
+    truth[5:13] = [30, 30, 1]
+    far = truth.copy()
+    far[5:13, :2] = [110, 85]
+    joints = {drawn_pictures[1].name: truth, drawn_pictures[2].name: far}
+    made = label(drawn_pictures, drawn_pictures[0].parent, joints, KnowingTeachers())
+    assert made.files.tolist() == ["picture0.png", "picture1.png", "picture2.png", "picture2.png"]
+    assert made.weights[0] == pytest.approx(0.4 / 0.6) and made.weights[1, 5] == 1
+    assert made.keypoints[1, 5].tolist() == [30, 30] and made.keypoints[1, 0].tolist() == [35, 45]
+    assert made.boxes[3].tolist() == pytest.approx([110, 85, 110, 85]), (
+        "nobody was found there: a box of its own"
+    )
+    assert len(label(drawn_pictures[:0], drawn_pictures[0].parent, None, KnowingTeachers())) == 0

@@ -9,17 +9,29 @@ data = {"hold_out_every": 25}
 
 phases = [
     {
-        "name": "distil",
+        "name": "parts",
         "schedule": {
-            "steps": 4000,
+            "steps": 3000,
             "lr": 2e-3,
             "warmup": 100,
             "decay": 0.3,
             "weight_decay": 0.01,
             "ema": 0.998,
         },
-        "options": {"batch_size": 8, "forced": 0.5, "forced_sides": (160, 192), "sides": (192, 256, 320)},
-        "validate_every": 400,
+        "options": {"batch_size": 4, "forced": True, "sides": (128, 160)},
+        "validate_every": 1000,
+    },
+    {
+        "name": "whole",
+        "schedule": {
+            "steps": 800,
+            "lr": 1e-3,
+            "warmup": 30,
+            "decay": 0.6,
+            "weight_decay": 0.01,
+            "ema": 0.998,
+        },
+        "options": {"batch_size": 8, "forced": False, "sides": (192, 256, 320)},
+        "validate_every": 200,
     },
 ]
-# With `--corrupt SHARE`, or as a comparison from the same checkpoint: `training compare`.
