@@ -48,9 +48,9 @@ def measure(run: RunFolder) -> pd.DataFrame:
     pictures = ConditionPictures(run, material_of(run, asked["profile"]), asked["seed"])
     viewer = live_viewer(pictures, limit=2)
     controls = {child.description: child for child in viewer.widget().children[0].children}
-    controls["Threshold"].index = 0  # opens the pipeline
+    controls["Condition"].value = "fog"  # the first one opens the pipeline
     spent, rows, shown = networks_clock(), [], set()
-    for name in FAMILIES:
+    for name in (name for name in FAMILIES if name != "fog"):
         controls["Condition"].value = name
         for severity in (1, 2, 3, 4, 5, 2):
             key = (name, severity)

@@ -34,6 +34,7 @@ class Plan:
         video_frames: Frames of the clip that remedies with memory are tried on.
         precision_pictures: Pictures on which precisions are compared under bad conditions.
         precision_conditions: Those conditions.
+        precisions: (back end, precision) that are compared; INT8 files take minutes to make the first time.
         bootstrap: Resamples of every interval.
     """
 
@@ -57,9 +58,14 @@ class Plan:
     video_frames: int
     precision_pictures: int
     precision_conditions: tuple[str, ...]
+    precisions: tuple[tuple[str, str], ...]
     bootstrap: int
 
 
+PRECISIONS = (
+    ("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8"), ("onnxruntime", "fp32"),
+    ("onnxruntime", "int8"),
+)  # fmt: skip
 DARK_AND_NOISY = ("low_light_moderate", "low_light_severe", "noise_moderate", "noise_heavy")
 
 PLANS: Mapping[str, Plan] = MappingProxyType(
@@ -85,6 +91,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             video_frames=10,
             precision_pictures=2,
             precision_conditions=("low_light_severe",),
+            precisions=(("onnxruntime", "fp32"),),
             bootstrap=100,
         ),
         "quick": Plan(
@@ -108,6 +115,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             video_frames=50,
             precision_pictures=75,
             precision_conditions=DARK_AND_NOISY,
+            precisions=PRECISIONS,
             bootstrap=1000,
         ),
         "full": Plan(
@@ -137,6 +145,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             video_frames=100,
             precision_pictures=500,
             precision_conditions=DARK_AND_NOISY,
+            precisions=PRECISIONS,
             bootstrap=1000,
         ),
     }

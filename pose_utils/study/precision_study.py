@@ -21,12 +21,6 @@ from pose_utils.study.robustness import picture_names, run_robustness
 FOLDER = "precisions"
 """Where the predictions lie, below the run's own folder: its other records are of one precision."""
 
-VARIANTS = (
-    ("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8"), ("onnxruntime", "fp32"),
-    ("onnxruntime", "int8"),
-)  # fmt: skip
-"""(back end, precision) that are compared with the pipeline of the run."""
-
 MODES = ("detected", "truth")
 
 
@@ -34,6 +28,7 @@ def study_precisions(
     base: PosePipeline,
     images: Sequence[Path],
     conditions: Sequence[str],
+    variants: Sequence[tuple[str, str]],
     *,
     truth: GroundTruth | None,
     seed: int,
@@ -51,6 +46,7 @@ def study_precisions(
         base: What the others are compared with, FP32.
         images: Pictures.
         conditions: As `conditions.expand` takes them; clean is added.
+        variants: (back end, precision) to compare.
         truth: Annotations of the pictures, or None.
         seed: Of corruptions and resamples.
         run: Where precisions.csv goes; a killed study goes on from the parts below it.
@@ -59,7 +55,7 @@ def study_precisions(
     """
     own = Maker(base.models, base.backend, base.precision)
     rows, opened = [], {own: base}
-    for maker in [Maker(base.models, *variant) for variant in VARIANTS]:
+    for maker in [Maker(base.models, *variant) for variant in variants]:
         try:
             if maker != own:
                 opened[maker] = in_precision(base, maker.backend, maker.precision)

@@ -66,6 +66,7 @@ def compare_precisions(run: RunFolder, profile: str, seed: int, device: str = "c
         finder_of(run, device, for_ap=material.truth is not None),
         _spread(material.paths, plan.precision_pictures),
         plan.precision_conditions,
+        plan.precisions,
         truth=material.truth,
         seed=seed,
         run=run,

@@ -9,6 +9,8 @@ from pose_utils.study.records import RunFolder
 from pose_utils.types import Poses
 from tests.study.known_pipeline import ByBrightness
 
+VARIANTS = (("none", "int8"), ("openvino", "bf16"))
+
 
 class Blunt(ByBrightness):
     """Finds nobody whose block is darker than 200: whole in daylight, blind in the dark."""
@@ -28,13 +30,13 @@ def precisions(monkeypatch):
         raise Unavailable(f"{backend} {precision} is not here\nand that is all")
 
     monkeypatch.setattr(precision_study, "in_precision", open_other)
-    monkeypatch.setattr(precision_study, "VARIANTS", (("none", "int8"), ("openvino", "bf16")))
 
 
 def study(folder, pictures, truth, base=None):
     run = RunFolder.create({}, folder)
     return precision_study.study_precisions(
-        base or ByBrightness(), pictures[0], ["low_light_severe"], truth=truth, seed=0, run=run, bootstrap=40,
+        base or ByBrightness(), pictures[0], ["low_light_severe"], VARIANTS, truth=truth, seed=0, run=run,
+        bootstrap=40,
         progress=False,
     )  # fmt: skip
 
