@@ -28,7 +28,7 @@ from pose_utils.zoo.export import METADATA_KEY, OPSET, describe, read_metadata
 from pose_utils.zoo.graph_writer import GraphWriter
 from pose_utils.zoo.specs import MAX_PERSONS, NMS_IOU, ModelSpec
 
-FUSED_VERSION = 1
+FUSED_VERSION = 2
 """Part of every cached file name: raise it when the glue changes."""
 
 OUTPUTS = ("boxes", "box_scores", "keypoints", "scores")
@@ -61,7 +61,8 @@ def fuse(
 ) -> onnx.ModelProto:
     """Joins a detector and a pose file; see the module's text for inputs and outputs.
 
-    Everything but the two networks computes in FP32: FP16 cannot hold coordinates of a large frame.
+    Everything but the two networks computes in FP32, and the crops' coordinates in FP64 as in `runtime.geometry`:
+    FP16 cannot hold coordinates of a large frame.
 
     Raises:
         UsageError: The two do not make a two-stage pipeline.
@@ -75,19 +76,19 @@ def fuse(
     min_score = graph.take_setting("score_threshold", detector.spec.person_score, "float32")
     iou = graph.take_setting("iou_threshold", NMS_IOU, "float32")
     max_persons = graph.take_setting("max_persons", MAX_PERSONS, "int64")
-    planes, size = sampling.picture_planes(graph, frame)
+    picture, size = sampling.float_frame(graph, frame)
 
-    pixels, scale = sampling.letterbox(graph, planes, size, detector.spec)
+    pixels, scale = sampling.letterbox(graph, picture, size, detector.spec)
     found = graph.splice(onnx.load(detector_file), "detector", pixels)
     boxes, box_scores = decoding.candidates(graph, found, detector.spec)
     boxes, box_scores = decoding.suppressed(graph, boxes, box_scores, max_persons, iou, min_score)
     boxes = graph.op("Div", boxes, graph.op("Concat", scale, scale, axis=0))
 
     cropped, count = decoding.at_least_one(graph, boxes)
-    crops, start, step = sampling.person_crops(graph, planes, size, cropped, pose.spec)
+    crops, zoom, offset = sampling.person_crops(graph, picture, size, cropped, pose.spec)
     heads = graph.splice(onnx.load(pose_file), "pose", crops)
     points, scores = decoding.keypoints(graph, heads, pose.spec)
-    points = graph.op("Add", start, graph.op("Mul", points, step))
+    points = sampling.to_frame(graph, points, zoom, offset)
 
     graph.give(boxes, "boxes", ["persons", 4])
     graph.give(box_scores, "box_scores", ["persons"])

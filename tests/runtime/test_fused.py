@@ -224,9 +224,9 @@ def sampler():
     graph = GraphWriter(17)
     frame = graph.take_input("frame", "uint8", [1, "h", "w", 3])
     boxes = graph.take_input("boxes", "float32", ["n", 4])
-    planes, size = fused_sampling.picture_planes(graph, frame)
-    pixels, scale = fused_sampling.letterbox(graph, planes, size, get_spec("rtmdet-nano"))
-    crops, _, _ = fused_sampling.person_crops(graph, planes, size, boxes, get_spec("rtmpose-t"))
+    picture, size = fused_sampling.float_frame(graph, frame)
+    pixels, scale = fused_sampling.letterbox(graph, picture, size, get_spec("rtmdet-nano"))
+    crops, _, _ = fused_sampling.person_crops(graph, picture, size, boxes, get_spec("rtmpose-t"))
     graph.give(pixels, "letterbox", [1, 3, 320, 320])
     graph.give(scale, "scale", [2])
     graph.give(crops, "crops", ["n", 3, 256, 192])
@@ -256,8 +256,8 @@ def test_the_letterbox_is_opencvs_to_the_last_bit(sampler, height, width, seed):
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000))
-def test_person_crops_are_opencvs_within_a_grey_level(sampler, seed):
-    """Boxes inside, across the edge and wholly outside; noise shows a shift of a hundredth of a pixel."""
+def test_person_crops_are_opencvs_but_for_single_grey_levels(sampler, seed):
+    """Boxes inside, across the edge and wholly outside; noise shows a shift of a thousandth of a pixel."""
     spec, rng = get_spec("rtmpose-t"), np.random.default_rng(seed)
     height, width = rng.integers(20, 700, 2)
     frame = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -268,4 +268,4 @@ def test_person_crops_are_opencvs_within_a_grey_level(sampler, seed):
     expected = geometry.to_network_input(geometry.crop_persons(frame, affines, spec.input_size), spec)
     (found,) = sampler.run(["crops"], {"frame": frame[None], "boxes": boxes})
     differences = np.abs(grey_levels(found, spec) - grey_levels(expected, spec))
-    assert differences.max() < 1.5 and (differences > 0.5).mean() < 0.01
+    assert differences.max() < 1.5 and (differences > 0.5).mean() < 5e-4
