@@ -119,6 +119,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
+    from pose_utils.report.reading_benchmark import bench_sentences
     from pose_utils.study.comparison import compare, comparison_sentence, read_earlier
     from pose_utils.study.records import write_atomic
     from pose_utils.study.sessions import bench
@@ -140,12 +141,15 @@ def _bench(options: argparse.Namespace) -> int:
     if options.json:
         write_atomic(options.json, lambda path: path.write_text(table.to_json(orient="records", indent=1)))
     print(_bench_text(table))
+    ran = bool((table["status"] == "ok").any())
+    if ran:
+        print("\n".join(bench_sentences(run)))
     if earlier is not None:
         changes = compare(earlier, table)
         print(changes.to_string(index=False, float_format="{:.3f}".format))
         print(comparison_sentence(changes))
     print(f"records: {run.path}")
-    return OK if (table["status"] == "ok").any() else NOTHING_DONE
+    return OK if ran else NOTHING_DONE
 
 
 def _bench_text(table: pd.DataFrame) -> str:

@@ -256,6 +256,7 @@ def test_a_table_that_cannot_be_written_is_no_traceback(monkeypatch, tmp_path, c
     table = pd.DataFrame({"config": ["a"], "status": ["ok"]})
     run = SimpleNamespace(path=tmp_path)
     monkeypatch.setattr("pose_utils.study.sessions.bench", lambda *arguments: (run, table))
+    monkeypatch.setattr("pose_utils.report.reading_benchmark.bench_sentences", lambda run: [])
     assert cli.main(["bench", "--json", str(tmp_path / "deep" / "t.json")]) == 0
     assert json.loads((tmp_path / "deep" / "t.json").read_text()) == [{"config": "a", "status": "ok"}]
     (tmp_path / "file").write_text("")

@@ -4,7 +4,8 @@ rtmlib is a peer, no requirement: `pip install --no-deps --target FOLDER rtmlib`
 `python tools/against_rtmlib.py --rtmlib FOLDER` (without --no-deps it brings a second ONNX Runtime and a
 second OpenCV, which overwrite ours). Its sessions take their own default settings, every core as ours do.
 Its RTMDet wants files with NMS inside; ours hold the raw heads, so our decoding follows its preprocessing
-and network, which is no slower than its own.
+and network, which is no slower than its own. Below the ratios stands where the time goes: where two rows
+run the same network equally fast, no pipeline around it can make one of them much faster.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import contextlib
 import io
 import sys
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -31,8 +33,9 @@ from pose_utils.zoo.specs import parse_models
 
 BLOCKS, PICTURES = 8, 8
 CROWD = 8
+STAGES = ("detect", "pose", "total")
 PEERS = ("rtmlib-onnxruntime", "rtmlib-openvino")
-OURS = (("onnxruntime", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8"))
+OURS = ("onnxruntime-fp32", "openvino-fp32", "openvino-bf16", "openvino-int8")
 
 
 def main() -> None:
@@ -42,30 +45,36 @@ def main() -> None:
     parser.add_argument("--models", default="rtmdet-m+rtmpose-m", metavar="D+P")
     parser.add_argument("--persons", type=int, nargs="+", default=[1, CROWD])
     parser.add_argument("--runs", type=int, default=24, help="timed calls of each, in interleaved blocks")
+    parser.add_argument("--ours", nargs="+", default=OURS, choices=OURS, help="which of ours (default: all)")
     options = parser.parse_args()
     sys.path.append(str(options.rtmlib))
     people = find_people(sample_pictures(), open_pipeline("auto"), PICTURES)
     workloads = make_workloads(people, options.persons)
-    contestants = _ours(options.models) | _peers(options.models)
+    contestants = _ours(options.models, options.ours) | _peers(options.models)
     latency = _timed(contestants, workloads, options.models, options.runs)
     for peer in PEERS:
         table = speedups(latency, peer)
         print(f"\n{options.models}: times as fast as {peer}, same files and pictures")
         print(table[table["config"] != peer].to_string(index=False, float_format="{:.2f}".format))
-    print("\nmedian milliseconds")
-    print(latency.pivot_table(index="config", columns="persons", values="ms", aggfunc="median").round(1))
+    print("\nmedian milliseconds: detector's network, pose network (all persons), the whole frame")
+    stages = latency[latency["stage"].isin(STAGES)]
+    print(
+        stages.pivot_table(index=["config", "persons"], columns="stage", values="ms", aggfunc="median").round(
+            1
+        )
+    )
 
 
-def _ours(models: str) -> dict:
+def _ours(models: str, names: list[str]) -> dict:
     opened = {}
-    for backend, precision in OURS:
-        config = Config(models, backend, precision)
+    for name in names:
+        config = Config(models, *name.split("-"))
         try:
             pipeline = load(config)
         except Exception as error:
             print(f"{config.name} left out: {error}")
             continue
-        opened[config.name] = lambda work, pipeline=pipeline: time_call(pipeline, work)["total"]
+        opened[config.name] = lambda work, pipeline=pipeline: time_call(pipeline, work)
     return opened
 
 
@@ -78,7 +87,7 @@ def _peers(models: str) -> dict:
         detector, pose = (
             _peer(kind, file, name.split("-")[1]) for kind, file in zip((RTMDet, RTMPose), files, strict=True)
         )
-        opened[name] = lambda work, detector=detector, pose=pose: _time_peer(detector, pose, work)
+        opened[name] = partial(_time_peer, detector, _watched(pose))
     return opened
 
 
@@ -90,14 +99,32 @@ def _peer(kind: type, file: Artifact, backend: str) -> object:
         return kind(str(file.path), model_input_size=size, backend=backend)
 
 
-def _time_peer(detector: object, pose: object, work: Workload) -> float:
+def _time_peer(detector: object, pose: object, work: Workload) -> dict[str, float]:
     start = perf_counter()
     pixels, ratio = detector.preprocess(work.image)
+    asked = perf_counter()
     outputs = detector.inference(pixels)
+    detect = perf_counter() - asked
     height, width = detector.model_input_size
     decode.non_maximum_suppression(*decode.rtmdet_candidates(outputs, (width, height))).boxes / ratio
+    pose.seconds = 0.0
     pose(work.image, work.boxes)
-    return (perf_counter() - start) * 1000
+    seconds = {"detect": detect, "pose": pose.seconds, "total": perf_counter() - start}
+    return {stage: value * 1000 for stage, value in seconds.items()}
+
+
+def _watched(network: object) -> object:
+    """Adds up in `seconds` what the network itself takes; rtmlib calls it once a person."""
+    real = network.inference
+
+    def inference(pixels: np.ndarray) -> list:
+        start = perf_counter()
+        outputs = real(pixels)
+        network.seconds += perf_counter() - start
+        return outputs
+
+    network.inference = inference
+    return network
 
 
 def _timed(contestants: dict, workloads: list[Workload], models: str, runs: int) -> pd.DataFrame:
@@ -110,9 +137,10 @@ def _timed(contestants: dict, workloads: list[Workload], models: str, runs: int)
             name, work = pairs[index]
             contestants[name](work)
             rows += [
-                {"config": name, "models": models, "pipeline": "detect+pose", "stage": "total",
-                 "block": block, "persons": work.persons, "ms": contestants[name](work)}
+                {"config": name, "models": models, "pipeline": "detect+pose", "stage": stage,
+                 "block": block, "persons": work.persons, "ms": ms}
                 for _ in range(max(1, runs // BLOCKS))
+                for stage, ms in contestants[name](work).items()
             ]  # fmt: skip
     return pd.DataFrame(rows)
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from pose_utils.report.published import published_benchmark
 from pose_utils.study.latency import latency_summary, name_models
+from pose_utils.study.records import RunFolder
 
 NOT_PUBLISHED = "not published"
 
@@ -24,15 +25,21 @@ def published_names(rows: pd.DataFrame) -> pd.Series:
     )
 
 
-def every_row(configs: pd.DataFrame) -> pd.DataFrame:
-    """Returns each configuration with its published name, status and reason, the published eight first."""
+def every_row(configs: pd.DataFrame, latency: pd.DataFrame) -> pd.DataFrame:
+    """Returns each configuration with its published name, status and reason, the published eight first.
+
+    published_ms is the median of that name on a T4, median_ms ours at the fewest persons that were timed.
+    """
     table = configs.assign(name=published_names(configs))
+    table["published_ms"] = table["name"].map(published_benchmark().set_index("name")["median_ms"])
+    fewest = latency_summary(latency[latency["persons"] == latency["persons"].min()])
+    table["median_ms"] = table["config"].map(fewest.set_index("config")["median_ms"])
     first = table["name"].ne(NOT_PUBLISHED)
     return pd.concat([table[first], table[~first]], ignore_index=True)
 
 
 def speed_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Shapes rows of `bench_table` that ran: intervals as text, the speed-up with its baseline."""
+    """Shapes rows of `bench_table` that ran: intervals as text, speed-up with its baseline, AP in points."""
     ran = table[table["status"] == "ok"].reset_index(drop=True)
     return ran.assign(
         interval=_interval(ran, "low", "high", ".1f"),
@@ -43,6 +50,7 @@ def speed_table(table: pd.DataFrame) -> pd.DataFrame:
             for row in ran.itertuples()
         ],
         baseline=ran["baseline"].fillna("not timed"),
+        points=[_points(ap) for ap in ran["ap"]] if "ap" in ran else "not measured",
         alike=ran["cannot_tell_from"].fillna("").map(lambda names: len(names.split(", ")) if names else 0),
         energy=[_energy(row.cpu_joules_per_frame, row.gpu_joules_per_frame) for row in ran.itertuples()],
     )
@@ -148,6 +156,14 @@ def persons_sentence(latency: pd.DataFrame) -> str:
     )
 
 
+def bench_sentences(run: RunFolder) -> list[str]:
+    """Returns what the records of a benchmark say beyond its table: shares, one more person, noise."""
+    latency = run.read("latency.parquet")
+    return [
+        share_sentence(latency), persons_sentence(latency), noise_sentence(run.read("machine.csv"), latency),
+    ]  # fmt: skip
+
+
 def share_sentence(latency: pd.DataFrame) -> str:
     """Says how much of the fastest whole pipeline's frame is spent outside the networks."""
     whole = latency[latency["pipeline"].eq("detect+pose")]
@@ -173,6 +189,10 @@ def _interval(rows: pd.DataFrame, low: str, high: str, form: str) -> list[str]:
         "" if np.isnan(one) else f"{one:{form}} to {other:{form}}"
         for one, other in zip(rows[low], rows[high], strict=True)
     ]
+
+
+def _points(ap: float) -> str:
+    return "not measured" if np.isnan(ap) else f"{ap * 100:.1f}"
 
 
 def _energy(cpu: float, gpu: float) -> str:

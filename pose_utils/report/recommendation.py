@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from pose_utils.study.configurations import FULL, FUSED, ONE_STAGE
 from pose_utils.study.latency import latency_summary
 
-PIPELINES = ("detect+pose", "one-stage")
+PIPELINES = (FULL, FUSED, ONE_STAGE)
 """Pipelines that find and pose persons; the pose stage alone doesn't answer the question."""
 
 AFFORDABLE = 0.01
@@ -54,7 +55,12 @@ def recommend(latency: pd.DataFrame, accuracy: pd.DataFrame, here: str) -> tuple
 
 
 def command(row: pd.Series) -> str:
-    """Returns the command that runs a row of `latency_summary` on a picture."""
+    """Returns the command that runs a row of `latency_summary` on a picture, or makes its fused file."""
+    if row["pipeline"] == FUSED:
+        return (
+            f"python -m pose_utils export --fused --models {row['models']} --precision {row['precision']}, "
+            f"whose file {row['backend']} runs alone (examples/fused_onnx.py)"
+        )
     return (
         f"python -m pose_utils infer --source PICTURE --models {row['models']} --backend {row['backend']} "
         f"--precision {row['precision']} --device {row['device']}"

@@ -29,7 +29,7 @@ OTHER_MODELS = (
 """Pairs that stand beside the models of the table: another detector, other pose models."""
 
 BLOCKS = 6
-CALLS_A_BLOCK = 10
+CALLS_A_BLOCK = 5
 """More calls than both make are split into more blocks, so that an interrupted benchmark loses little."""
 PICTURES = 8
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from pose_utils.runtime.similarity import iou, pair_up
+from pose_utils.runtime.similarity import iou, keypoint_similarity, pair_up
 from pose_utils.types import Poses
 
 STILL_SPEED = 0.01
@@ -93,6 +93,28 @@ def jitter(reference: Sequence[Poses], shown: Sequence[Poses]) -> tuple[float, i
         values = acceleration[still & np.isfinite(acceleration)]
         sums, count = sums + float(values.sum()), count + len(values)
     return (100 * sums / count if count else float("nan")), count
+
+
+def agreement(reference: Sequence[Poses], found: Sequence[Poses]) -> np.ndarray:
+    """Returns the OKS of every person of the reference with their partner in the same frame, float64 (n,).
+
+    As COCO computes it with the reference in place of the truth: joints count that the reference shows, and
+    the area is that of its box. Whoever has no partner counts 0.
+
+    Args:
+        reference: For each frame, the persons.
+        found: The same frames; partners are paired one to one for the greatest total.
+    """
+    values = []
+    for truth, poses in zip(reference, found, strict=True):
+        sides = truth.boxes[:, 2:] - truth.boxes[:, :2]
+        each = keypoint_similarity(poses.keypoints, truth.keypoints, sides.prod(axis=1))
+        shown = truth.scores > MIN_SCORE
+        table = ((each * shown).sum(axis=2) / np.maximum(shown.sum(axis=1), 1)).T
+        partners = dict(pair_up(table, 0.0))
+        known = shown.any(axis=1)
+        values += [table[row, partners[row]] if row in partners else 0.0 for row in np.flatnonzero(known)]
+    return np.array(values)
 
 
 def births_inside(found: Sequence[Poses], size: tuple[int, int], border: float = 0.05) -> int:

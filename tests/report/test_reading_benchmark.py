@@ -22,16 +22,20 @@ def table(synthetic, tmp_path):
     return bench_table(run)
 
 
-def test_the_eight_published_names_stand_first_whether_or_not_they_ran(synthetic):
+def test_the_eight_published_names_stand_first_with_both_figures_whether_or_not_they_ran(synthetic):
     pair = "rtmdet-m+rtmpose-m"
     rows = pd.DataFrame(
         {"config": each.name, "models": each.models, "backend": each.backend, "precision": each.precision,
          "device": each.device, "pipeline": each.pipeline, "status": "skipped", "reason": "r"}
         for each in standard_configs(pair, others=["rtmdet-nano+rtmpose-t"])
     )  # fmt: skip
-    names = reader.every_row(rows)["name"]
+    table = reader.every_row(rows, synthetic.latency())
+    names = table["name"]
     assert (names[:8] != reader.NOT_PUBLISHED).all() and names[:8].is_unique
     assert (names[8:] == reader.NOT_PUBLISHED).all() and len(names) == len(rows)
+    assert table["published_ms"][:8].gt(0).all() and table["published_ms"][8:].isna().all()
+    ours = table.set_index("config")["median_ms"]
+    assert ours["openvino-bf16-cpu"] > 0 and np.isnan(ours["tensorrt-fp16-cuda"])
 
 
 def test_the_bench_table_has_what_the_issue_names(table):
@@ -42,6 +46,12 @@ def test_the_bench_table_has_what_the_issue_names(table):
     assert row["speedup"] == pytest.approx(6.1, abs=0.1) and len(row["block_medians_ms"]) == 5
     lost = table[table["status"] != "ok"]
     assert len(lost) == 2 and lost["median_ms"].isna().all()
+
+
+def test_the_accuracy_of_the_timed_files_stands_in_every_row_of_the_table(table):
+    points = reader.speed_table(table).set_index(["config", "persons"])["points"]
+    assert points["torch-fp32-cpu", 4] == "70.0" and points["openvino-bf16-cpu", 1] == "69.6"
+    assert set(reader.speed_table(table.drop(columns="ap"))["points"]) == {"not measured"}
 
 
 def test_energy_is_told_where_the_machine_tells_it(table):

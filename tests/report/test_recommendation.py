@@ -34,6 +34,17 @@ def test_what_is_fastest_and_most_accurate_is_named_once(synthetic):
     assert "openvino-bf16-cpu" in sentence and "both fastest and most accurate" in sentence
 
 
+def test_a_fused_file_is_recommended_with_the_command_that_makes_it(synthetic):
+    fused = synthetic.latency().assign(pipeline="fused")
+    sentence, points = recommend(fused, synthetic.accuracy(bf16=0.004), HERE)
+    assert "openvino-bf16-cpu" in sentence
+    assert "export --fused --models rtmdet-m+rtmpose-m --precision bf16" in points[0]
+
+
+def test_video_rows_are_no_answer_for_single_frames(synthetic):
+    assert recommend(synthetic.latency().assign(pipeline="video"), synthetic.accuracy(), HERE) is None
+
+
 def test_without_a_measured_accuracy_nothing_is_recommended(synthetic):
     accuracy = synthetic.accuracy()
     assert recommend(synthetic.latency(), accuracy.assign(status="skipped", reason="random"), HERE) is None

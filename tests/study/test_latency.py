@@ -100,6 +100,14 @@ def test_pose_only_rows_are_compared_with_the_pose_only_baseline():
     assert table.loc[BASE, ["speedup", "speedup_low", "speedup_high"]].tolist() == [1, 1, 1]
 
 
+def test_video_whose_detector_rests_is_compared_with_every_frame_and_says_so():
+    rng = np.random.default_rng(0)
+    frame = pd.concat([samples(BASE, 1.0, rng), samples("x-every5", 3.0, rng, pipeline="video")])
+    row = speedups(frame, BASE).set_index("config").loc["x-every5"]
+    assert row["baseline"] == f"{BASE} (detecting in every frame)"
+    assert row["speedup"] == pytest.approx(3, rel=0.05)
+
+
 def test_rows_without_their_baseline_are_left_out():
     rng = np.random.default_rng(0)
     frame = pd.concat([samples(BASE, 1.0, rng), samples("a", 1.0, rng, persons=4)])
