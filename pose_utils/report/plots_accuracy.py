@@ -94,6 +94,8 @@ def metric_by_severity(metrics: pd.DataFrame, metric: str) -> Figure:
         axes.set_ylim(0, None)
     for axes in panels[len(families) :]:
         axes.set_axis_off()
+    for axes in panels[max(0, len(families) - columns) : len(families)]:
+        axes.tick_params(labelbottom=True)  # the lowest of its column, which is not the last row everywhere
     figure.supxlabel("severity; dotted: clean", fontsize=10)
     figure.supylabel(METRIC_NAMES.get(metric, metric), fontsize=10)
     if len(marks) > 1:

@@ -71,7 +71,7 @@ def left_out_sentence(left_out: Mapping[str, str]) -> str:
         return "Every remedy of this project was tried."
     by_reason: dict[str, list[str]] = {}
     for name, reason in left_out.items():
-        by_reason.setdefault(reason, []).append(name)
+        by_reason.setdefault(reason.rstrip("."), []).append(name)
     return "Not tried: " + "; ".join(f"{', '.join(names)} ({why})" for why, names in by_reason.items()) + "."
 
 

@@ -93,6 +93,6 @@ def test_a_way_is_compared_with_the_pipeline_as_it_is():
 
 
 def test_what_was_not_tried_is_named_once_for_each_reason():
-    text = left_out_sentence({"tiling": "one stage", "flip test": "one stage", "stronger": "no weights"})
+    text = left_out_sentence({"tiling": "one stage", "flip test": "one stage", "stronger": "no weights."})
     assert text == "Not tried: tiling, flip test (one stage); stronger (no weights)."
     assert left_out_sentence({}).startswith("Every remedy")
