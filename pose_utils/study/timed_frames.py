@@ -13,7 +13,6 @@ import numpy as np
 from pose_utils.errors import Unavailable
 from pose_utils.runtime.backends import open_backend
 from pose_utils.runtime.backends.base import Backend, available_cores
-from pose_utils.runtime.decode import MIN_SCORE
 from pose_utils.runtime.fused import FusedPipeline, fused_file
 from pose_utils.runtime.pipeline import Detector, OneStage, PoseEstimator, PosePipeline, StageClock
 from pose_utils.runtime.tracking import Tracker
@@ -90,10 +89,10 @@ class FusedRow:
         return FusedPipeline(self._path, *self._where)
 
     def limited_to(self, persons: int) -> FusedPipeline:
-        """Returns the file that poses its `persons` best boxes above the score at which decoding starts."""
+        """Returns the file that poses its `persons` best boxes, however unsure: random weights find none."""
         if persons not in self._limited:
             self._limited[persons] = FusedPipeline(
-                self._path, *self._where, min_score=MIN_SCORE, max_persons=persons
+                self._path, *self._where, min_score=0.0, max_persons=persons
             )
         return self._limited[persons]
 
