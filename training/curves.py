@@ -50,10 +50,10 @@ def learning_curves(curves: pd.DataFrame, run: str) -> Figure:
             sparse = mark.marker if len(line) < 25 else ""
             axes.plot(line["step"], line["value"], mark.line, color=mark.colour, marker=sparse, ms=4,
                       label=name.removeprefix(HELD_OUT))  # fmt: skip
-        axes.set(xlabel="step", title=title)
+        axes.set(xlabel="step", ylabel=title)
         if len(part) and part["value"].min() > 0 and title == "losses":
             axes.set_yscale("log")
         if len(part):
-            axes.legend(loc="upper right" if title == "losses" else "best", ncols=2)
+            axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=2, borderaxespad=0)
     figure.suptitle(run, x=0.01, ha="left", fontsize=11, fontweight="bold")
     return figure
