@@ -4,28 +4,43 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pose_utils.errors import InputError
+from pose_utils.errors import AssetError, InputError
 from pose_utils.zoo.artifacts import Artifact
 from pose_utils.zoo.quantize import fp16_onnx, int8_onnx
 
 ONNX_PRECISIONS = ("fp32", "fp16", "int8")
 """What ONNX files are written in; BF16 is a hint to OpenVINO and to PyTorch, not a file."""
 
+CALIBRATION_STEP = 7
+"""Every seventh calibration input is enough to find the layers that FP16 spoils."""
 
-def onnx_variant(artifact: Artifact, precision: str) -> Path:
+
+def onnx_variant(artifact: Artifact, precision: str, symmetric: bool = False) -> Path:
     """Returns the ONNX file of `artifact` in one of ONNX_PRECISIONS, from the cache or made now.
+
+    Args:
+        artifact: An ONNX file.
+        precision: One of ONNX_PRECISIONS.
+        symmetric: INT8 without zero points, as TensorRT wants it.
 
     Raises:
         InputError: The artifact is no ONNX file, or there is no such variant.
+        AssetError: INT8 was asked for and there is no picture to calibrate on.
     """
     if artifact.format != "onnx" or artifact.path is None:
         raise InputError(f"{artifact.name} is no ONNX file")
     if precision == "fp32":
         return artifact.path
-    if precision == "fp16":
-        return fp16_onnx(artifact.path, artifact.digest)
-    if precision == "int8":
-        from pose_utils.runtime.calibration import calibration_inputs
+    from pose_utils.runtime.calibration import calibration_inputs
 
-        return int8_onnx(artifact.path, artifact.digest, calibration_inputs(artifact.spec))
+    trained = artifact.weights == "trained"
+    if precision == "fp16":
+        try:
+            samples = calibration_inputs(artifact.spec)[::CALIBRATION_STEP] if trained else ()
+        except AssetError:  # without a picture there is no search, and every layer becomes FP16
+            samples = ()
+        return fp16_onnx(artifact.path, artifact.digest, samples)
+    if precision == "int8":
+        samples = calibration_inputs(artifact.spec)
+        return int8_onnx(artifact.path, artifact.digest, samples, trained, symmetric)
     raise InputError(f"there are no ONNX files in {precision}; allowed: {', '.join(ONNX_PRECISIONS)}")

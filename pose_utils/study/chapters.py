@@ -13,6 +13,7 @@ from pose_utils.errors import AssetError, Unavailable, UsageError, not_allowed
 from pose_utils.runtime.backends import DEVICES, open_backend
 from pose_utils.runtime.opening import open_pipeline
 from pose_utils.runtime.pipeline import PosePipeline
+from pose_utils.runtime.variants import onnx_variant
 from pose_utils.study.artefact_accuracy import measure_accuracy
 from pose_utils.study.benchmark import make_workloads, run_benchmark
 from pose_utils.study.configurations import POSE_SIZES, standard_configs
@@ -23,7 +24,7 @@ from pose_utils.study.plan import get_plan
 from pose_utils.study.records import RunFolder
 from pose_utils.zoo.artifacts import Artifact, find_artifact
 from pose_utils.zoo.choice import ModelChoice, choose_models
-from pose_utils.zoo.engines import build_engine, load_library
+from pose_utils.zoo.engines import OutOfPrecision, build_engine, load_library
 from pose_utils.zoo.export import OPSET
 from pose_utils.zoo.manifest import digest
 from pose_utils.zoo.samples import sample_pictures
@@ -241,9 +242,18 @@ def _status_row(spec: ModelSpec, backend: str, precision: str, device: str) -> d
 def _engine_row(spec: ModelSpec, precision: str, target: str) -> dict:
     try:
         artifact = find_artifact(spec, "onnx")
-        engine = build_engine(artifact, precision, target)
+        engine = build_engine(artifact, precision, target, source=onnx_variant(artifact, precision))
+    except OutOfPrecision as error:
+        return _row(spec, "tensorrt-rtx", precision, target, status="failed", reason=str(error))
     except (Unavailable, AssetError) as error:
         return _row(spec, "tensorrt-rtx", precision, target, reason=str(error).splitlines()[0])
     return _row(spec, "tensorrt-rtx", precision, target) | _ok(
-        artifact, float(engine.path.stat().st_size), engine.build_s, f"built for {target}, not run here"
+        artifact,
+        float(engine.path.stat().st_size),
+        engine.build_s,
+        f"built for {target}, not run here; {_layer_types(engine.layers)}",
     )
+
+
+def _layer_types(layers: dict[str, int]) -> str:
+    return ", ".join(f"{count} layers {kind}" for kind, count in layers.items())

@@ -73,23 +73,34 @@ def find_artifact(spec: ModelSpec, format: Format, weights: str = "auto") -> Art
         return _random(spec, format)
 
 
-def from_file(path: str | Path, codec: Codec, template: ModelSpec) -> Artifact:
-    """Takes a user's own ONNX file as it is.
+def from_file(path: str | Path, codec: Codec | None = None, template: ModelSpec | None = None) -> Artifact:
+    """Takes an ONNX file as it is: one that the project exported says itself what it is, others are told.
 
     Args:
         path: The file. The input size is read from it where it is fixed.
-        codec: How its outputs are decoded: rtmdet, rtmdet-end2end, simcc or heatmap.
-        template: The spec whose normalisation and padding the file shares.
+        codec: How its outputs are decoded: rtmdet, rtmdet-end2end, simcc or heatmap; None for what it says.
+        template: The spec whose normalisation and padding a file of somebody else shares.
 
     Raises:
-        InputError: The file is missing, no ONNX model, or keeps weights outside its folder.
+        InputError: The file is missing, no ONNX model, keeps weights outside its folder, or does not say
+            what it is and nobody else does.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} is no file")
-    width, height = export.fixed_input_size(path) or template.input_size
+    size = export.fixed_input_size(path)
     check_external_data(path)
-    spec = replace(template, name=path.stem, codec=codec, input_size=(width, height), config=None, assets={})
+    if codec is None:
+        told = export.read_metadata(path)
+        if told is None or "codec" not in told:
+            raise InputError(
+                f"{path} does not say what it is: name its codec after it, as in file.onnx:simcc"
+            )
+        weights = "random" if told["weights_digest"].startswith("random") else "trained"
+        return Artifact(export.described(told), "onnx", weights, file_digest(path), path)
+    spec = replace(
+        template, name=path.stem, codec=codec, input_size=size or template.input_size, config=None, assets={}
+    )
     return Artifact(spec, "onnx", "trained", file_digest(path), path)
 
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
-import onnx
 from filelock import FileLock
 
 from pose_utils import paths
 from pose_utils.errors import InputError, Unavailable
 from pose_utils.zoo.artifacts import Artifact
 from pose_utils.zoo.manifest import digest
-from pose_utils.zoo.quantize import fp16_onnx
+from pose_utils.zoo.quantize import fp16_onnx, variant_layers
 
 Flavour = Literal["tensorrt", "tensorrt_rtx"]
 
@@ -37,14 +38,20 @@ class Engine:
     Attributes:
         path: The file.
         target: Compute capability it was built for, such as "SM86", or the GPU of this machine.
-        precision: fp32 or fp16.
+        precision: fp32, fp16 or int8.
         build_s: Seconds the build took; 0 where the engine came from the cache.
+        layers: How many convolutions and matrix products compute in each type, such as {"HALF": 45}.
     """
 
     path: Path
     target: str
     precision: str
     build_s: float
+    layers: Mapping[str, int]
+
+
+class OutOfPrecision(Unavailable):
+    """Layers of a graph compute in a wider type than was asked for."""
 
 
 def load_library(flavour: Flavour) -> ModuleType:
@@ -63,14 +70,22 @@ def load_library(flavour: Flavour) -> ModuleType:
         raise Unavailable(f"{package} cannot be imported: {reason}") from error
 
 
-def engine_path(artifact: Artifact, precision: str, target: str, flavour: Flavour, version: str) -> Path:
+def engine_path(
+    artifact: Artifact,
+    precision: str,
+    target: str,
+    flavour: Flavour,
+    version: str,
+    source: Path | None = None,
+) -> Path:
     """Returns where the cache keeps an engine; every part that could make one stale is in its name.
 
-    The model's part is the digest of the ONNX file itself: the same weights may be exported anew.
+    The model's part is the digest of the very file that is built (`source`, else the artifact's own): the
+    same weights may be exported or quantised anew.
     """
     profile = "x".join(map(str, batch_sizes(artifact)))
     target = re.sub(r"[^\w.-]", "-", target)
-    model = f"{artifact.spec.name}-{digest(artifact.path)[:16]}"
+    model = f"{artifact.spec.name}-{digest(source or artifact.path)[:16]}"
     name = f"{model}-{precision}-b{profile}-{target}-{version}.engine"
     return paths.cache_dir() / "engines" / flavour / name
 
@@ -81,20 +96,27 @@ def batch_sizes(artifact: Artifact) -> tuple[int, int, int]:
 
 
 def build_engine(
-    artifact: Artifact, precision: str, target: str, flavour: Flavour = "tensorrt_rtx"
+    artifact: Artifact,
+    precision: str,
+    target: str,
+    flavour: Flavour = "tensorrt_rtx",
+    source: Path | None = None,
 ) -> Engine:
     """Builds an engine, or takes it from the cache.
 
     TensorRT-RTX builds for any GPU of TARGETS on a machine without one; TensorRT builds for the GPU
-    that is here. Networks are strongly typed: FP16 means an ONNX file converted to FP16.
+    that is here. Networks are strongly typed: FP16 means an ONNX file converted to FP16, INT8 one with
+    QuantizeLinear nodes whose zero points are 0, and every layer computes in the type that the file gives it.
 
     Args:
         artifact: An ONNX file with raw outputs.
-        precision: fp32 or fp16.
+        precision: fp32, fp16 or int8.
         target: A key of TARGETS, or for TensorRT the name of the GPU that is here.
         flavour: Which of the two libraries.
+        source: The artifact's variant in that precision; needed for int8.
 
     Raises:
+        OutOfPrecision: Layers fell out of FP16 that the file does not keep in FP32 on purpose.
         Unavailable: The library is missing, cannot parse the file, or has no kernels for the target.
     """
     trt = load_library(flavour)
@@ -104,24 +126,31 @@ def build_engine(
         )
     if artifact.format != "onnx" or artifact.path is None:
         raise InputError(f"{artifact.name} is no ONNX file; engines are built from ONNX")
-    path = engine_path(artifact, precision, target, flavour, trt.__version__)
+    if source is None:
+        if precision == "int8":
+            raise InputError(f"{artifact.name}: an INT8 engine needs the quantised file")
+        source = fp16_onnx(artifact.path, artifact.digest) if precision == "fp16" else artifact.path
+    path = engine_path(artifact, precision, target, flavour, trt.__version__, source)
     path.parent.mkdir(parents=True, exist_ok=True)
-    source = fp16_onnx(artifact.path, artifact.digest) if precision == "fp16" else artifact.path
+    notes = path.with_suffix(".json")
     with FileLock(path.with_suffix(".lock")):
-        if path.is_file():
-            return Engine(path, target, precision, 0.0)
+        if path.is_file() and notes.is_file():
+            return Engine(path, target, precision, 0.0, json.loads(notes.read_text()))
         start = time.perf_counter()
-        plan = _build(trt, artifact, source, target)
+        plan, layers = _build(trt, artifact, source, target, precision)
         draft = path.with_suffix(".draft")
         try:
             draft.write_bytes(plan)
+            notes.write_text(json.dumps(layers))
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)  # half of it, where the disk was full
-    return Engine(path, target, precision, time.perf_counter() - start)
+    return Engine(path, target, precision, time.perf_counter() - start, layers)
 
 
-def _build(trt: ModuleType, artifact: Artifact, source: Path, target: str) -> bytes:
+def _build(
+    trt: ModuleType, artifact: Artifact, source: Path, target: str, precision: str
+) -> tuple[bytes, dict[str, int]]:
     problems: list[str] = []
 
     class Collector(trt.ILogger):
@@ -140,6 +169,9 @@ def _build(trt: ModuleType, artifact: Artifact, source: Path, target: str) -> by
     parser = trt.OnnxParser(network, logger)
     if not parser.parse_from_file(str(source)):
         raise Unavailable(f"{trt.__name__} cannot parse {source.name}: {parser.get_error(0).desc()}")
+    layers = compute_layers(trt, network)
+    if precision == "fp16":
+        check_half(layers, _kept_wide(source), artifact.spec.name)
     config = builder.create_builder_config()
     profile = builder.create_optimization_profile()
     width, height = artifact.spec.input_size
@@ -150,18 +182,60 @@ def _build(trt: ModuleType, artifact: Artifact, source: Path, target: str) -> by
     if target in TARGETS and hasattr(trt, "ComputeCapability"):
         config.num_compute_capabilities = 1
         config.set_compute_capability(getattr(trt.ComputeCapability, target), 0)
+    # TensorRT-RTX measures nothing when it builds: it keeps no times either.
+    timings = timing_cache_path(trt, target) if trt.__name__ == "tensorrt" else None
+    if timings is not None:
+        cache = config.create_timing_cache(timings.read_bytes() if timings.is_file() else b"")
+        config.set_timing_cache(cache, ignore_mismatch=False)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         detail = problems[0].splitlines()[0] if problems else "no reason given"
         raise Unavailable(f"{trt.__name__} has no engine of {artifact.spec.name} for {target}: {detail}")
-    return bytes(plan)
-
-
-def float_types(path: Path) -> dict[str, int]:
-    """Counts the weights of an ONNX file by floating-point type: one that fell out of FP16 shows."""
+    if timings is not None:
+        _keep_timings(config, timings)
     counts: dict[str, int] = {}
-    for tensor in onnx.load(path, load_external_data=False).graph.initializer:
-        name = onnx.TensorProto.DataType.Name(tensor.data_type)
-        if "FLOAT" in name:
-            counts[name] = counts.get(name, 0) + 1
-    return counts
+    for kind in layers.values():
+        counts[kind] = counts.get(kind, 0) + 1
+    return bytes(plan), counts
+
+
+def compute_layers(trt: ModuleType, network: object) -> dict[str, str]:
+    """Returns the type, such as HALF, that each convolution and matrix product of a parsed network gives.
+
+    In a strongly typed network this is what the engine computes in: the builder may not choose another. (The
+    engine's own inspector says the same, but only where the GPU is that it was built for.)
+    """
+    kinds = (trt.LayerType.CONVOLUTION, trt.LayerType.DECONVOLUTION, trt.LayerType.MATRIX_MULTIPLY)
+    found = {}
+    for index in range(network.num_layers):
+        layer = network.get_layer(index)
+        if layer.type in kinds:
+            found[layer.name] = layer.get_output(0).dtype.name
+    return found
+
+
+def check_half(layers: Mapping[str, str], kept: set[str], model: str) -> None:
+    """Raises OutOfPrecision where a layer is not HALF and its name is not among those kept wide."""
+    fell = [name for name, kind in layers.items() if kind != "HALF" and name not in kept]
+    if fell or not layers:
+        named = ", ".join(fell[:3]) + (" and others" if len(fell) > 3 else "")
+        raise OutOfPrecision(f"{model}: {len(fell)} of {len(layers)} layers fell out of FP16: {named}")
+
+
+def _kept_wide(source: Path) -> set[str]:
+    table = variant_layers(source)
+    return set() if table is None else set(table.loc[table["stays"], "layer"])
+
+
+def timing_cache_path(trt: ModuleType, target: str) -> Path:
+    """Returns where measured kernel times are kept between builds: they hold for one version and one GPU."""
+    place = re.sub(r"[^\w.-]", "-", target)
+    return paths.cache_dir() / "engines" / trt.__name__ / f"timings-{place}-{trt.__version__}.cache"
+
+
+def _keep_timings(config: object, path: Path) -> None:
+    cache = config.get_timing_cache()
+    if cache is not None and (content := bytes(cache.serialize())):
+        draft = path.with_suffix(".draft")
+        draft.write_bytes(content)
+        draft.replace(path)

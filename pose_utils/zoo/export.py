@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import tempfile
 import warnings
 from pathlib import Path
@@ -12,31 +13,39 @@ import onnx
 from filelock import FileLock
 
 from pose_utils import __version__, paths
-from pose_utils.errors import InputError
+from pose_utils.errors import InputError, UsageError
 from pose_utils.zoo.checkpoints import load_module, output_names, raw_network
-from pose_utils.zoo.specs import ModelSpec
+from pose_utils.zoo.specs import (
+    MAX_PERSONS,
+    NMS_IOU,
+    RTMDET_PAD,
+    RTMDET_STRIDES,
+    SIMCC_SPLIT_RATIO,
+    ModelSpec,
+)
 
 OPSET = 17
-EXPORT_VERSION = 2
+EXPORT_VERSION = 3
 """Part of every cached file name: raise it when an export changes, and nothing stale is loaded."""
 
 METADATA_KEY = "pose_utils"
 
 
-def cached_onnx(spec: ModelSpec, checkpoint: Path | None, digest: str) -> Path:
+def cached_onnx(spec: ModelSpec, checkpoint: Path | None, digest: str, any_size: bool = False) -> Path:
     """Returns the export of these weights from the cache, made now where it is not there.
 
     Args:
         spec: The model.
         checkpoint: Its verified weights, or None for seeded random ones.
         digest: Identifies the weights; part of the file name.
+        any_size: See `export_onnx`.
     """
-    key = re.sub(r"[^\w.-]", "-", digest)[:16]
+    key = re.sub(r"[^\w.-]", "-", digest)[:16] + ("-any-size" if any_size else "")
     target = paths.cache_dir() / "exports" / f"{spec.name}-{key}-v{EXPORT_VERSION}.onnx"
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.with_suffix(".lock")):
         if not _is_export_of(target, digest):
-            export_onnx(spec, checkpoint, target, digest)
+            export_onnx(spec, checkpoint, target, digest, any_size)
     return target
 
 
@@ -48,15 +57,30 @@ def _is_export_of(target: Path, digest: str) -> bool:
         return False
 
 
-def export_onnx(spec: ModelSpec, checkpoint: Path | None, target: Path, digest: str) -> Path:
+def export_onnx(
+    spec: ModelSpec, checkpoint: Path | None, target: Path, digest: str, any_size: bool = False
+) -> Path:
     """Writes the raw network of `spec` as one ONNX file.
 
     Input `input`: float32 (n, 3, height, width), normalised as `spec` says; n is dynamic. Outputs are
     called as `checkpoints.output_names` says. The file carries the spec in its metadata.
 
+    Args:
+        spec: The model.
+        checkpoint: Its verified weights, or None for seeded random ones.
+        target: The file.
+        digest: Identifies the weights.
+        any_size: Height and width are dynamic as well, in multiples of 32: for a detector, which is
+            convolutions throughout; a pose model's heads know their crop.
+
     Returns:
         `target`, written whole or not at all.
+
+    Raises:
+        UsageError: `any_size` for a pose model.
     """
+    if any_size and spec.kind != "detector":
+        raise UsageError(f"{spec.name}: only a detector takes inputs of any size")
     import torch
 
     network = raw_network(load_module(spec, checkpoint), spec)
@@ -74,7 +98,7 @@ def export_onnx(spec: ModelSpec, checkpoint: Path | None, target: Path, digest: 
                 str(draft),
                 input_names=["input"],
                 output_names=names,
-                dynamic_axes={name: {0: "batch"} for name in ["input", *names]},
+                dynamic_axes=_dynamic_axes(names, any_size),
                 opset_version=OPSET,
                 dynamo=False,
             )
@@ -86,19 +110,75 @@ def export_onnx(spec: ModelSpec, checkpoint: Path | None, target: Path, digest: 
     return target
 
 
+def _dynamic_axes(outputs: list[str], any_size: bool) -> dict[str, dict[int, str]]:
+    axes = {name: {0: "batch"} for name in ["input", *outputs]}
+    if any_size:
+        for name in axes:
+            level = name.rpartition("_")[2] if name != "input" else ""
+            axes[name] |= {2: f"height{level}", 3: f"width{level}"}
+    return axes
+
+
 def describe(spec: ModelSpec, digest: str) -> dict:
     """Returns what a back end must know of a file: input, normalisation, codec, weights."""
     return {
         "model": spec.name,
+        "kind": spec.kind,
         "codec": spec.codec,
         "input_size": list(spec.input_size),
         "mean": list(spec.mean),
         "std": list(spec.std),
         "channels": spec.channels,
+        "padding": spec.padding,
+        "person_score": spec.person_score,
+        "decoding": _DECODING[spec.codec],
+        "precision": "fp32",
         "weights_digest": digest,
         "opset": OPSET,
         "version": __version__,
     }
+
+
+_DECODING = {
+    "rtmdet": {"strides": RTMDET_STRIDES, "nms_iou": NMS_IOU, "max_persons": MAX_PERSONS, "pad": RTMDET_PAD},
+    "rtmdet-end2end": {"max_persons": MAX_PERSONS, "pad": RTMDET_PAD},
+    "simcc": {"split_ratio": SIMCC_SPLIT_RATIO},
+    "heatmap": {"shift": 0.25},
+}
+"""What the codecs of files need beside their name, for readers that are not this project."""
+
+
+def described(metadata: dict) -> ModelSpec:
+    """Returns the model that `describe` told of, out of the file's words alone.
+
+    Raises:
+        InputError: Something is missing.
+    """
+    try:
+        return ModelSpec(
+            name=metadata["model"],
+            kind=metadata["kind"],
+            codec=metadata["codec"],
+            input_size=tuple(metadata["input_size"]),
+            mean=tuple(metadata["mean"]),
+            std=tuple(metadata["std"]),
+            channels=metadata["channels"],
+            padding=metadata["padding"],
+            person_score=metadata["person_score"],
+        )
+    except KeyError as error:
+        raise InputError(f"the file does not say its {error}; export it anew") from error
+
+
+def stamped(source: Path, target: Path, spec: ModelSpec, digest: str) -> None:
+    """Writes `source` to `target`, with `describe` in it where it says nothing of itself."""
+    if read_metadata(source) is not None:
+        shutil.copyfile(source, target)
+        return
+    model = onnx.load(source)
+    opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(describe(spec, digest) | {"opset": opset})})
+    onnx.save(model, target)
 
 
 def read_metadata(path: Path) -> dict | None:

@@ -61,7 +61,7 @@ def fuse(
 ) -> onnx.ModelProto:
     """Joins a detector and a pose file; see the module's text for inputs and outputs.
 
-    Everything but the two networks computes in FP32, and the crops' coordinates in FP64 as in `runtime.geometry`:
+    All but the two networks computes in FP32, and coordinates of crops in FP64 as in `runtime.geometry`:
     FP16 cannot hold coordinates of a large frame.
 
     Raises:

@@ -3,13 +3,14 @@
 import importlib
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from pose_utils.errors import InputError, Unavailable
 from pose_utils.zoo import engines
 from pose_utils.zoo.artifacts import find_artifact
-from pose_utils.zoo.engines import build_engine, engine_path, float_types
-from pose_utils.zoo.quantize import fp16_onnx
+from pose_utils.zoo.engines import OutOfPrecision, build_engine, check_half, engine_path, timing_cache_path
+from pose_utils.zoo.quantize import int8_onnx
 from pose_utils.zoo.specs import SPECS
 
 
@@ -92,6 +93,47 @@ def test_whatever_could_make_an_engine_stale_is_in_its_name(tiny, tmp_path):
     assert not any(" " in path.name or "/" in path.name for path in names)
 
 
-def test_weights_that_fell_out_of_fp16_would_show(tiny):
-    assert set(float_types(tiny.path)) == {"FLOAT"}
-    assert set(float_types(fp16_onnx(tiny.path, tiny.digest))) == {"FLOAT16"}
+def test_an_fp16_engine_says_that_every_layer_computes_in_fp16(rtx, tiny):
+    for engine in (
+        build_engine(tiny, "fp16", "SM86"),
+        build_engine(tiny, "fp16", "SM86"),
+    ):  # anew or from the cache
+        assert set(engine.layers) == {"HALF"} and engine.layers["HALF"] > 40
+    assert set(build_engine(tiny, "fp32", "SM86").layers) == {"FLOAT"}
+
+
+def test_a_graph_that_fell_out_of_fp16_is_refused(rtx, tiny):
+    """The FP32 file under the name of FP16: what a converter that gave up would hand over."""
+    with pytest.raises(
+        OutOfPrecision, match=r"rtmpose-t: \d+ of \d+ layers fell out of FP16: /backbone.* and others"
+    ):
+        build_engine(tiny, "fp16", "SM86", source=tiny.path)
+
+
+def test_layers_that_a_file_keeps_wide_are_no_fault():
+    check_half({"a": "HALF", "b": "FLOAT"}, {"b"}, "m")
+    with pytest.raises(OutOfPrecision, match="1 of 2 layers"):
+        check_half({"a": "HALF", "b": "FLOAT"}, {"a"}, "m")
+    with pytest.raises(OutOfPrecision):
+        check_half({}, set(), "m")
+
+
+def test_an_int8_engine_is_built_from_the_file_without_zero_points(rtx, tiny):
+    samples = [np.random.default_rng(i).normal(0, 1, (1, 3, 256, 192)).astype("float32") for i in range(2)]
+    source = int8_onnx(tiny.path, tiny.digest, samples, trained=False, symmetric=True)
+    engine = build_engine(tiny, "int8", "SM86", source=source)
+    assert engine.path.stat().st_size > 1e6 and "int8" in engine.path.name
+    with pytest.raises(InputError, match="quantised file"):
+        build_engine(tiny, "int8", "SM86")
+
+
+def test_kernel_times_are_kept_for_one_version_and_one_gpu(rtx):
+    class Library:
+        __name__, __version__ = "tensorrt", "10.1"
+
+    paths = {
+        timing_cache_path(Library, "SM86"),
+        timing_cache_path(Library, "NVIDIA T4"),
+        timing_cache_path(rtx, "SM86"),
+    }
+    assert len(paths) == 3 and not any(" " in path.name for path in paths)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pose_utils.runtime.backends.base import Backend, nvidia_driver_missing
+from pose_utils.runtime.variants import onnx_variant
 from pose_utils.zoo.artifacts import Artifact
 from pose_utils.zoo.engines import build_engine, load_library
 
@@ -23,12 +24,13 @@ class TensorRTBackend(Backend):
 
         if device != "cuda":
             raise self.refuse("TensorRT runs on NVIDIA GPUs only")
-        if precision not in ("fp32", "fp16"):
-            raise self.refuse("this back end builds fp32 and fp16 engines")
+        if precision not in ("fp32", "fp16", "int8"):
+            raise self.refuse("this back end builds fp32, fp16 and int8 engines")
         if not torch.cuda.is_available():
             raise self.refuse(nvidia_driver_missing() or "PyTorch finds no CUDA GPU")
         trt = load_library(self.flavour)
-        engine = build_engine(artifact, precision, self._target(), self.flavour)
+        source = onnx_variant(artifact, precision, symmetric=True)
+        engine = build_engine(artifact, precision, self._target(), self.flavour, source)
         self._logger = trt.Logger(trt.Logger.ERROR)
         self._runtime = trt.Runtime(self._logger)
         self._engine = self._runtime.deserialize_cuda_engine(engine.path.read_bytes())
