@@ -1,9 +1,9 @@
 """Sampling of the fused file as ONNX nodes: what `runtime.geometry` does with OpenCV.
 
-Both are OpenCV's to the last bit or nearly so, because the networks answer a single grey level: the letterbox
+Both are OpenCV's to the last bit or nearly so, because networks answer a single grey level: the letterbox
 with cv2.resize's fixed-point rounding, without which scores of the nano detector differ in the fourth digit;
 the person crops with the float32 arithmetic of cv2.warpAffine in OpenCV 5, without which heatmap peaks of
-equal height change places. There is no rotation, so a sample's x depends on its column alone, its y on its row.
+equal height change places. Without rotation a sample's x depends on its column alone, its y on its row.
 """
 
 from __future__ import annotations
