@@ -23,9 +23,10 @@ def reason_table(rows: pd.DataFrame, what: str) -> pd.DataFrame:
 
 def parity_sentence(parity: pd.DataFrame) -> str:
     """Says how many comparisons stay within their tolerance and names those that do not."""
-    done = parity[parity["status"] == "ok"]
-    if done.empty:
+    compared = parity[parity["status"] == "ok"]
+    if compared.empty:
         return "Nothing could be compared on this machine."
+    done = compared[compared["passed"].isin(["yes", "no"])]
     failed = done[done["passed"] == "no"]
     text = f"{len(done) - len(failed)} of {len(done)} comparisons stay within their tolerance."
     if len(failed):
@@ -34,6 +35,8 @@ def parity_sentence(parity: pd.DataFrame) -> str:
             for row in failed.itertuples()
         ]
         text += f" Outside it: {'; '.join(names)}."
+    if len(done) < len(compared):
+        text += f" {len(compared) - len(done)} more are not judged here; the table says why."
     return text
 
 

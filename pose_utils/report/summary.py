@@ -147,7 +147,7 @@ def _accuracy(metrics: pd.DataFrame | None) -> list[str]:
 def _parity(parity: pd.DataFrame | None) -> list[str]:
     if parity is None:
         return []
-    done = parity[parity["status"] == "ok"]
+    done = parity[(parity["status"] == "ok") & parity["passed"].isin(["yes", "no"])]
     passed = int(done["passed"].eq("yes").sum())
     return (
         [f"{passed} of {len(done)} comparisons with mmdet and mmpose stay within their tolerance."]

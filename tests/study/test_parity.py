@@ -52,7 +52,7 @@ def test_boxes_of_low_score_are_not_compared_and_nothing_is_nothing():
 
 @pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino"])
 def test_a_pose_model_agrees_with_mmposes_own_inference(workloads, backend):
-    row = compare(TINY, backend, "fp32", workloads, "random")
+    (row,) = compare(TINY, backend, "fp32", workloads, "random")
     assert (row["status"], row["passed"], row["reference"]) == (
         "ok",
         "yes",
@@ -74,14 +74,79 @@ def test_a_pose_model_agrees_with_mmposes_own_inference(workloads, backend):
     ids=str,
 )
 def test_a_mistake_in_preprocessing_is_seen(workloads, mistake):
-    row = compare(replace(TINY, **mistake), "onnxruntime", "fp32", workloads, "random")
+    (row,) = compare(replace(TINY, **mistake), "onnxruntime", "fp32", workloads, "random")
     assert row["status"] == "ok" and row["passed"] == "no"
 
 
 def test_a_detector_with_random_weights_is_compared_by_its_raw_outputs(workloads):
-    row = compare(NANO, "onnxruntime", "fp32", workloads, "random")
+    (row,) = compare(NANO, "onnxruntime", "fp32", workloads, "random")
     assert (row["unit"], row["passed"], row["weights"]) == ("1", "yes", "random")
-    assert row["n"] == 5 * (40**2 + 20**2 + 10**2)
+    assert (row["quantity"], row["n"]) == ("raw outputs, noise", 6)
+    assert row["max_diff"] < row["tolerance"] < 0.5
+
+
+@pytest.mark.parametrize("mistake", [{"mean": (0.0, 0.0, 0.0)}, {"channels": "rgb"}], ids=str)
+def test_a_mistake_before_a_random_detector_is_seen(workloads, monkeypatch, mistake):
+    """The reference keeps the right preprocessing; only what the network is fed differs."""
+    real = parity.open_backend
+
+    class Wrong:
+        def __init__(self, backend):
+            self._backend, self.artifact, self.precision = backend, backend.artifact, backend.precision
+
+        def run(self, inputs):
+            mean, std = (np.float32(v).reshape(3, 1, 1) for v in (NANO.mean, NANO.std))
+            pixels = (inputs * std + mean).transpose(0, 2, 3, 1)
+            return self._backend.run(parity.to_network_input(pixels, replace(NANO, **mistake)))
+
+    def opened(name, model, *rest, **options):
+        backend = real(name, model, *rest, **options)
+        return Wrong(backend) if name == "onnxruntime" else backend
+
+    monkeypatch.setattr(parity, "open_backend", opened)
+    (row,) = compare(NANO, "onnxruntime", "fp32", workloads, "random")
+    assert row["status"] == "ok" and row["passed"] == "no" and row["max_diff"] > 10 * row["tolerance"]
+
+
+@pytest.fixture(scope="module")
+def in_eight_bits():
+    return lambda workloads: compare(TINY, "onnxruntime", "int8", workloads, "random")
+
+
+def test_a_lower_precision_of_random_weights_is_judged_by_its_simcc_vectors(workloads, in_eight_bits):
+    pixels, vectors = in_eight_bits(workloads)
+    assert (pixels["unit"], pixels["passed"]) == ("px", "") and "flat vectors" in pixels["reason"]
+    assert np.isnan(pixels["tolerance"]) and pixels["n"] == 4 * 17
+    assert (vectors["quantity"], vectors["passed"], vectors["reason"]) == ("SimCC vectors, noise", "yes", "")
+    assert vectors["n"] == 2 * 4 * 17 and 0 < vectors["max_diff"] < vectors["tolerance"]
+
+
+def test_a_broken_int8_file_fails(workloads, monkeypatch):
+    """One layer that clips what it should not: its outputs are no longer those of the model."""
+    from pose_utils.zoo import quantize
+
+    whole = quantize.activation_ranges
+    monkeypatch.setattr(quantize, "VARIANT_VERSION", -1)
+    monkeypatch.setattr(
+        quantize,
+        "activation_ranges",
+        lambda *given: {name: (low, high / 50) for name, (low, high) in whole(*given).items()},
+    )
+    _, vectors = compare(TINY, "onnxruntime", "int8", workloads, "random")
+    assert vectors["passed"] == "no" and vectors["max_diff"] > vectors["tolerance"]
+
+
+def test_weights_that_magnify_any_rounding_are_not_judged_and_say_so():
+    found = parity.Quantity("r", "raw outputs, noise", "1", np.array([0.9]), 3.0, "not judged: rounding")
+    row = parity._figures(found)
+    assert row["passed"] == "" and row["reason"].startswith("not judged") and np.isnan(row["tolerance"])
+
+
+def test_noise_is_measured_about_the_mean_of_each_vector():
+    theirs = np.random.default_rng(0).normal(5, 1, (3, 17, 384))
+    ours = theirs + 0.1 * np.random.default_rng(1).normal(0, 1, theirs.shape)
+    shares = parity.noise_shares([ours], [theirs], TINY)
+    assert shares.shape == (51,) and shares == pytest.approx(0.1, rel=0.2)
 
 
 @pytest.fixture
@@ -111,7 +176,7 @@ def lively_detector(monkeypatch, tmp_path):
 @pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino"])
 def test_a_detector_that_finds_boxes_agrees_with_mmdets_own_inference(lively_detector, workloads, backend):
     noise = np.random.default_rng(0).integers(0, 256, (333, 500, 3), dtype=np.uint8)
-    row = compare(NANO, backend, "fp32", [*workloads, Workload("noise", noise, np.empty((0, 4)))])
+    (row,) = compare(NANO, backend, "fp32", [*workloads, Workload("noise", noise, np.empty((0, 4)))])
     assert (row["reference"], row["unit"], row["weights"]) == ("mmdet inference_detector", "px", "trained")
     assert row["n"] >= 5 and row["passed"] == "yes", row
 
@@ -120,14 +185,14 @@ def test_a_detector_that_finds_boxes_agrees_with_mmdets_own_inference(lively_det
     "change", [{"mean": (0.0, 0.0, 0.0)}, {"channels": "rgb"}, {"input_size": (352, 352)}], ids=str
 )
 def test_a_mistake_before_the_detector_is_seen(lively_detector, workloads, change):
-    row = compare(replace(NANO, **change), "torch", "fp32", workloads)
+    (row,) = compare(replace(NANO, **change), "torch", "fp32", workloads)
     assert row["status"] == "ok" and row["passed"] == "no"
 
 
 def test_what_cannot_be_compared_is_a_row_with_its_reason(workloads, monkeypatch):
-    assert "NVIDIA" in compare(TINY, "tensorrt", "fp16", workloads, "random")["reason"]
+    assert "NVIDIA" in compare(TINY, "tensorrt", "fp16", workloads, "random")[0]["reason"]
     nobody = [Workload("empty", workloads[0].image, np.empty((0, 4), "float32"))]
-    row = compare(TINY, "onnxruntime", "fp32", nobody, "random")
+    (row,) = compare(TINY, "onnxruntime", "fp32", nobody, "random")
     assert row["status"] == "skipped" and row["reason"]
 
 
@@ -137,10 +202,9 @@ def test_rows_fit_the_record(workloads, tmp_path):
     assert list(frame["status"]) == ["ok", "skipped"]
 
 
-def test_the_share_within_the_tolerance_decides(monkeypatch, workloads):
-    for wrong, passed in ((0, "yes"), (1, "yes"), (2, "no")):
-        differences = np.zeros(1000)
-        differences[:wrong] = 9.0
-        monkeypatch.setattr(parity, "_differences", lambda *a, found=differences: ("r", "q", "px", found))
-        row = compare(TINY, "torch", "fp32", workloads, "random")
-        assert row["passed"] == passed and row["share_within"] == 1 - wrong / 1000
+@pytest.mark.parametrize(("wrong", "passed"), [(0, "yes"), (1, "yes"), (2, "no")])
+def test_the_share_within_the_tolerance_decides(wrong, passed):
+    differences = np.zeros(1000)
+    differences[:wrong] = 9.0
+    row = parity._figures(parity.Quantity("r", "q", "px", differences, parity.TOLERANCE_PX))
+    assert row["passed"] == passed and row["share_within"] == 1 - wrong / 1000
