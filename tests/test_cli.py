@@ -3,7 +3,9 @@
 import json
 from types import SimpleNamespace
 
+import onnx
 import pytest
+from onnx import helper
 from PIL import Image
 
 from pose_utils import cli
@@ -158,7 +160,6 @@ def test_wrong_usage_ends_with_64(arguments, capsys):
     [
         (["--models", "rtmdet-nan+rtmpose-t"], "did you mean 'rtmdet-nano'"),
         (["--models", "rtmdet-nano"], "no pipeline"),
-        (["--models", "person.onnx+pose.onnx:simcc"], "name the codec after the file"),
         (["--models", "person.onnx:yolo+pose.onnx:simcc"], "name the codec after the file"),
         (["--models", "movenet-multipose", "--backend", "openvino"], "litert"),
     ],
@@ -167,6 +168,19 @@ def test_wrong_model_names_end_with_64_and_a_hint(picture, tmp_path, capsys, mon
     monkeypatch.setenv("POSE_OFFLINE", "1")
     assert infer(picture, tmp_path, *options) == 64
     assert message in capsys.readouterr().err
+
+
+def test_a_file_that_does_not_say_what_it_is_wants_its_codec_named(picture, tmp_path, capsys):
+    node = helper.make_node("Identity", ["input"], ["out"])
+    ends = [helper.make_tensor_value_info(name, 1, [1, 3, 8, 4]) for name in ("input", "out")]
+    onnx.save(helper.make_model(helper.make_graph([node], "g", ends[:1], ends[1:])), tmp_path / "mute.onnx")
+    assert infer(picture, tmp_path, "--models", f"{tmp_path}/mute.onnx+pose.onnx:simcc") == 64
+    assert "mute.onnx does not say what it is: name the codec after the file" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_said_to_be_missing(picture, tmp_path, capsys):
+    assert infer(picture, tmp_path, "--models", "person.onnx+pose.onnx:simcc") == 2
+    assert "person.onnx is no file" in capsys.readouterr().err
 
 
 def test_a_model_file_that_is_not_there_ends_with_2(picture, tmp_path, capsys):

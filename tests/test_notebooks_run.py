@@ -92,6 +92,8 @@ def test_nothing_leaves_the_real_page_and_its_console_is_silent(smoke_run, chrom
 def test_all_seven_run_top_to_bottom_in_jupyter(tmp_path, monkeypatch):
     """As a person does: working directory notebooks/, no parameter injected but the smaller profile."""
     monkeypatch.setattr(paths, "RUNS", tmp_path)
+    # With trained weights the search for layers that INT8 spoils would take minutes; `tests/zoo` has it.
+    monkeypatch.delenv("POSE_ASSETS_DIR", raising=False)
     folder = tmp_path / "run"
     for path in NOTEBOOKS:
         notebook = nbformat.read(path, as_version=4)

@@ -82,8 +82,8 @@ def from_file(path: str | Path, codec: Codec | None = None, template: ModelSpec 
         template: The spec whose normalisation and padding a file of somebody else shares.
 
     Raises:
-        InputError: The file is missing, no ONNX model, keeps weights outside its folder, or does not say
-            what it is and nobody else does.
+        InputError: The file is missing, no ONNX model, or keeps weights outside its folder.
+        UsageError: It does not say what it is, and nobody else does.
     """
     path = Path(path)
     if not path.is_file():
@@ -93,9 +93,7 @@ def from_file(path: str | Path, codec: Codec | None = None, template: ModelSpec 
     if codec is None:
         told = export.read_metadata(path)
         if told is None or "codec" not in told:
-            raise InputError(
-                f"{path} does not say what it is: name its codec after it, as in file.onnx:simcc"
-            )
+            raise UsageError(f"{path} does not say what it is: name the codec after the file")
         weights = "random" if told["weights_digest"].startswith("random") else "trained"
         return Artifact(export.described(told), "onnx", weights, file_digest(path), path)
     spec = replace(

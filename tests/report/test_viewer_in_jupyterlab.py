@@ -14,7 +14,7 @@ import pytest
 
 from pose_utils.paths import ROOT
 
-CELL = '''
+CELL = """
 import numpy as np, pandas as pd
 from pose_utils.report.viewer import Case, ConditionViewer
 asked = []
@@ -31,7 +31,7 @@ viewer = ConditionViewer(
     save=lambda case, threshold: f"cases/{case.condition}-{case.severity}-{threshold}.png",
 )
 viewer
-'''
+"""
 
 
 @pytest.fixture

@@ -25,7 +25,9 @@ def test_boxes_found_in_the_fog_are_posed_on_the_clean_picture(tmp_path, picture
 
     class Watching(ByBrightness):
         def __call__(self, image, boxes=None):
-            seen.append((int(image.min()), len(boxes)))
+            # The published phantom, the whole picture, is posed where nobody is found.
+            if not np.array_equal(boxes, [[0, 0, image.shape[1], image.shape[0]]]):
+                seen.append((int(image.min()), len(boxes)))
             return super().__call__(image, boxes)
 
     run = measure(tmp_path / "run", pictures, Watching(), conditions=["fog:2"], boxes=["detected_on_clean"])

@@ -70,7 +70,7 @@ def test_an_export_that_was_cut_in_the_cache_is_made_again(tmp_path, monkeypatch
     monkeypatch.setenv("POSE_CACHE_DIR", str(tmp_path))
     made = []
 
-    def export_small(spec, checkpoint, target, digest):
+    def export_small(spec, checkpoint, target, digest, any_size):
         made.append(digest)
         whole = onnx.load(model(tmp_path, "w.bin"), load_external_data=False)
         helper.set_model_props(whole, {export.METADATA_KEY: f'{{"weights_digest": "{digest}"}}'})
@@ -100,6 +100,7 @@ def test_an_engine_of_another_gpu_or_version_is_refused_with_what_to_do(tmp_path
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr(tensorrt.TensorRTBackend, "_target", lambda self: "SM86")
     monkeypatch.setattr(tensorrt, "load_library", lambda flavour: library)
+    monkeypatch.setattr(tensorrt, "onnx_variant", lambda artifact, precision, symmetric: artifact.path)
     monkeypatch.setattr(tensorrt, "build_engine", lambda *arguments: types.SimpleNamespace(path=engine))
     artifact = Artifact(SPECS["rtmpose-t"], "onnx", "trained", "0" * 64, engine)
     with pytest.raises(
