@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import tempfile
 import warnings
 from pathlib import Path
@@ -168,17 +167,6 @@ def described(metadata: dict) -> ModelSpec:
         )
     except KeyError as error:
         raise InputError(f"the file does not say its {error}; export it anew") from error
-
-
-def stamped(source: Path, target: Path, spec: ModelSpec, digest: str) -> None:
-    """Writes `source` to `target`, with `describe` in it where it says nothing of itself."""
-    if read_metadata(source) is not None:
-        shutil.copyfile(source, target)
-        return
-    model = onnx.load(source)
-    opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(describe(spec, digest) | {"opset": opset})})
-    onnx.save(model, target)
 
 
 def read_metadata(path: Path) -> dict | None:
