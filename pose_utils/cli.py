@@ -112,8 +112,10 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from pose_utils.runtime.deliver import deliver, deliver_fused
 
+    if options.fused and options.any_size:
+        raise UsageError("--any-size is of the detector's own file: a fused file takes any frame as it is")
     request = (options.models, options.precision, options.weights, options.output)
-    for path, note in [deliver_fused(*request)] if options.fused else deliver(*request):
+    for path, note in [deliver_fused(*request)] if options.fused else deliver(*request, options.any_size):
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB  {note}")
     return OK
 

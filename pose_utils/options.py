@@ -113,6 +113,9 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
     command = _command(commands, "export", "write the ONNX files of a pipeline")
     command.add_argument("--models", required=True, metavar="D+P")
     command.add_argument("--fused", action="store_true", help="one file that takes a frame and gives people")
+    command.add_argument(
+        "--any-size", action="store_true", help="detector with dynamic height and width, in multiples of 32"
+    )
     command.add_argument("--precision", default="fp32", choices=ONNX_PRECISIONS)
     command.add_argument("--weights", default="auto", choices=("auto", "trained", "random"))
     command.add_argument(

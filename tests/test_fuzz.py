@@ -17,7 +17,8 @@ from PIL import Image
 from pose_utils.errors import PoseUtilsError, UsageError
 from pose_utils.runtime.media import open_source, read_image
 from pose_utils.study.annotations import load_coco_keypoints
-from pose_utils.study.records import SCHEMAS, RunFolder
+from pose_utils.study.records import RunFolder
+from pose_utils.study.schemas import SCHEMAS
 from pose_utils.zoo import manifest
 from tests.study.scenes import coco_of
 

@@ -10,7 +10,8 @@ import pytest
 from nbclient import NotebookClient
 
 from pose_utils import paths
-from pose_utils.study.records import SCHEMAS, RunFolder
+from pose_utils.study.records import RunFolder
+from pose_utils.study.schemas import SCHEMAS
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 PLANS_DEFAULT = 'profile: str = "quick"'

@@ -20,7 +20,8 @@ import pandas as pd
 
 from pose_utils import paths
 from pose_utils.errors import InputError
-from pose_utils.study.records import SCHEMAS, RunFolder
+from pose_utils.study.records import RunFolder
+from pose_utils.study.schemas import SCHEMAS
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 TIMED_TABLES = ("latency.parquet", "configs.csv", "machine.csv")

@@ -30,7 +30,8 @@ from pose_utils.report.page_sections import (
 from pose_utils.report.rendering import render_notebook
 from pose_utils.report.summary import answer
 from pose_utils.report.viewer import SCRIPT
-from pose_utils.study.records import SCHEMAS, RunFolder, write_atomic
+from pose_utils.study.records import RunFolder, write_atomic
+from pose_utils.study.schemas import SCHEMAS
 
 TITLE = "RTMDet + RTMPose on this machine"
 PAGE_NAME = "report.html"

@@ -28,6 +28,7 @@ from pose_utils.report.plots_latency import (
 from pose_utils.report.plots_models import (
     accuracy_against_latency,
     file_sizes,
+    layer_signals,
     parity_dots,
     published_latency,
     simcc_curves,
@@ -35,8 +36,8 @@ from pose_utils.report.plots_models import (
 
 __all__ = [
     "accuracy_against_latency", "failure_flow", "failure_shares", "file_sizes", "joint_values",
-    "latency_by_config", "latency_by_persons", "latency_distribution", "loss_by_stage", "losses_by_group",
-    "metric_by_condition", "metric_by_severity", "parity_dots", "precision_changes",
+    "latency_by_config", "latency_by_persons", "latency_distribution", "layer_signals", "loss_by_stage",
+    "losses_by_group", "metric_by_condition", "metric_by_severity", "parity_dots", "precision_changes",
     "published_detection_rate", "published_latency", "score_reliability", "simcc_curves", "speedup_bars",
     "stage_waterfall",
 ]  # fmt: skip

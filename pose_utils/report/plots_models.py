@@ -98,6 +98,39 @@ def parity_dots(parity: pd.DataFrame) -> Figure:
     return figure
 
 
+def layer_signals(layers: pd.DataFrame) -> Figure:
+    """Draws how much signal each layer alone leaves in the outputs, in the network's order.
+
+    A panel a model and precision; filled marks stay FP32, hollow ones lose precision.
+
+    Args:
+        layers: Rows of layers.csv.
+    """
+    rows = layers[layers["status"] == "ok"]
+    if rows.empty:
+        return empty_figure("No layer was looked at in this run; the table says why.")
+    groups = list(rows.groupby(["model", "precision"], sort=False))
+    figure, panels = new_figure(0.8 + 2.3 * len(groups), 1, len(groups))
+    marks = encoding(rows["kind"])
+    for axes, ((model, precision), group) in zip(panels, groups, strict=True):
+        for kind, those in group.groupby("kind", sort=False):
+            mark = marks[kind]
+            for stays, filled in (("yes", True), ("no", False)):
+                chosen = those[those["stays"] == stays]
+                axes.plot(chosen["place"], chosen["signal_db"], mark.marker, color=mark.colour, markersize=6,
+                          markerfacecolor=mark.colour if filled else "none", markeredgewidth=1.3)  # fmt: skip
+        kept = (group["stays"] == "yes").sum()
+        axes.set_title(f"{model}, {precision.upper()}: {kept} of {len(group)} layers stay FP32")
+        axes.set_ylabel("signal left, dB")
+    panels[-1].set_xlabel("place in the network: from the picture to the outputs")
+    for kind, mark in marks.items():
+        panels[0].plot([], [], mark.marker, color=mark.colour, label=kind)
+    for label, face in (("filled: stays FP32", current_theme().muted), ("hollow: loses precision", "none")):
+        panels[0].plot([], [], "o", color=current_theme().muted, markerfacecolor=face, label=label)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=6)
+    return figure
+
+
 def file_sizes(backends: pd.DataFrame) -> Figure:
     """Draws the size of every file that was exported or built, in megabytes (rows of backends.csv)."""
     rows = backends[(backends["status"] == "ok") & backends["size_bytes"].gt(0)]

@@ -59,6 +59,28 @@ def proof_sentence(proof: pd.DataFrame) -> str:
     return text
 
 
+def layer_table(layers: pd.DataFrame, most: int = 5) -> pd.DataFrame:
+    """Returns the `most` sensitive layers of every file; a file without known layers keeps its reason."""
+    groups = layers.sort_values("signal_db", kind="stable").groupby(["model", "precision"], sort=False)
+    return groups.head(most).sort_index().reset_index(drop=True)
+
+
+def layer_sentence(layers: pd.DataFrame) -> str:
+    """Says how many layers of each file stay FP32, and which one is the most sensitive."""
+    rows = layers[layers["status"] == "ok"]
+    if rows.empty:
+        return "No layer was looked at in this run; the table says why."
+    parts = []
+    for (model, precision), group in rows.groupby(["model", "precision"], sort=False):
+        worst = group.loc[group["signal_db"].idxmin()]
+        kept = (group["stays"] == "yes").sum()
+        parts.append(
+            f"{model} in {precision.upper()}: {kept} of {len(group)} layers stay FP32; the most sensitive, "
+            f"{worst['layer']} ({worst['kind']}), alone leaves {worst['signal_db']:.0f} dB"
+        )
+    return ". ".join(parts) + "."
+
+
 def engine_table(engines: pd.DataFrame) -> pd.DataFrame:
     """Adds size_mb to the rows of the engine build."""
     return engines.assign(size_mb=engines["size_bytes"] / 1e6)

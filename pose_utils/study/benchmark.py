@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -56,6 +56,7 @@ def run_benchmark(
     seed: int = 0,
     threads: int | None = None,
     cold_start: bool = False,
+    left_out: Mapping[str, str] | None = None,
 ) -> None:
     """Times every configuration on every workload and writes configs.csv, latency.parquet, machine.csv.
 
@@ -72,11 +73,12 @@ def run_benchmark(
         seed: Decides the order of the blocks.
         threads: CPU threads; None for all cores this process may use.
         cold_start: Also open each configuration in a process of its own, for its memory and start.
+        left_out: Precisions whose rows are not run, with the reason that these rows give.
     """
     asked = [(work.name, work.persons) for work in workloads]
     request = hashlib.sha256(repr((configs, asked, runs, blocks, seed, threads, cold_start)).encode())
     key = request.hexdigest()[:12]
-    rows, pairs = _load_all(configs, workloads, run, key, threads, cold_start)
+    rows, pairs = _load_all(configs, workloads, run, key, threads, cold_start, left_out or {})
     run.write("configs.csv", rows)
     order = np.random.default_rng(seed)
     calls = [max(1, len(part)) for part in np.array_split(np.arange(runs), min(blocks, runs))]
@@ -115,12 +117,13 @@ def _load_all(
     key: str,
     threads: int | None,
     cold_start: bool,
+    left_out: Mapping[str, str],
 ) -> tuple[list[dict], list[Pair]]:
     """Opens every configuration; returns the rows of configs.csv and what is to be timed on what."""
     rows: list[dict] = []
     pairs: list[Pair] = []
     for config in tqdm(configs, desc="loading", unit="configuration"):
-        row, opened, fitting = _load_row(config, workloads, threads)
+        row, opened, fitting = _load_row(config, workloads, threads, left_out.get(config.precision, ""))
         pairs += [(config, opened, work) for work in fitting]
         if opened is not None and cold_start:
             row = run.part(
@@ -150,7 +153,7 @@ def _time_block(pairs: Sequence[Pair], block: int, count: int, bar: tqdm) -> tup
 
 
 def _load_row(
-    config: Config, workloads: Sequence[Workload], threads: int | None
+    config: Config, workloads: Sequence[Workload], threads: int | None, left_out: str
 ) -> tuple[dict, Opened | None, list[Workload]]:
     """Opens a configuration; returns its row, what was opened, and the workloads that it can be timed on."""
     row = {
@@ -160,6 +163,8 @@ def _load_row(
         "size_bytes": np.nan, "load_s": np.nan, "first_call_ms": np.nan, "digest": "",
         "cold_start": "", "peak_memory_mb": np.nan, "gpu_memory_mb": np.nan,
     }  # fmt: skip
+    if left_out:
+        return {**row, "reason": left_out}, None, []
     start = time.perf_counter()
     try:
         opened = load(config, threads)

@@ -20,7 +20,7 @@ from pose_utils.study.configurations import POSE_SIZES, standard_configs
 from pose_utils.study.environment import describe_machine
 from pose_utils.study.material import choose_material, find_people, people_workloads
 from pose_utils.study.parity import run_parity
-from pose_utils.study.plan import get_plan
+from pose_utils.study.plan import LEFT_OUT, get_plan
 from pose_utils.study.records import RunFolder
 from pose_utils.zoo.artifacts import Artifact, find_artifact
 from pose_utils.zoo.choice import ModelChoice, choose_models
@@ -40,6 +40,12 @@ MATRIX = (
     ("onnxruntime-tensorrt", "fp16", "cuda"), ("tensorrt", "fp16", "cuda"), ("tensorrt-rtx", "fp16", "cuda"),
 )  # fmt: skip
 """Every back end, precision and device that the status matrix asks for."""
+
+COMPARED = (
+    ("torch", "fp32"), ("torch", "bf16"), ("onnxruntime", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"),
+)  # fmt: skip
+COMPARED_INT8 = (("onnxruntime", "int8"), ("openvino", "int8"))
+"""What is held against mmdet and mmpose: (back end, precision)."""
 
 
 def start_run(profile: str, models: str, device: str, seed: int, run_dir: str = "") -> RunFolder:
@@ -140,7 +146,7 @@ def compare_backends(run: RunFolder, profile: str) -> pd.DataFrame:
     )[: get_plan(profile).parity_pictures]
     names = dict.fromkeys([*info["rtm_models"].split("+"), *info["models"].split("+")])
     specs = [spec for spec in map(get_spec, names) if spec.kind != "one-stage"]
-    backends = [(name, precision) for name, precision, device in MATRIX[:5] if device == "cpu"]
+    backends = [*COMPARED, *(COMPARED_INT8 if get_plan(profile).int8 else ())]
     return run.write("parity.csv", run_parity(specs, backends, workloads))
 
 
@@ -200,6 +206,7 @@ def time_backends(run: RunFolder, profile: str, seed: int) -> None:
         blocks=plan.blocks,
         seed=seed,
         cold_start=plan.cold_start,
+        left_out={} if plan.int8 else {"int8": LEFT_OUT},
     )
     measure_accuracy(configs, run, choose_material(limit=plan.ap_pictures).truth, seed)
 

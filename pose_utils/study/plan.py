@@ -25,6 +25,7 @@ class Plan:
         persons: Numbers of persons that are timed.
         other_models: Further pairs that are timed beside the run's own.
         compiled: Whether torch.compile is timed, which takes minutes.
+        int8: Whether INT8 is compared and timed: its layers are searched for a minute a model the first time.
         ap_pictures: Annotated pictures that the AP of every timed artefact is measured on.
         cold_start: Whether every configuration is opened in a process of its own as well.
         pictures: Pictures of the robustness study at most; None for all.
@@ -49,6 +50,7 @@ class Plan:
     persons: tuple[int, ...]
     other_models: tuple[str, ...]
     compiled: bool
+    int8: bool
     ap_pictures: int
     cold_start: bool
     pictures: int | None
@@ -66,6 +68,9 @@ PRECISIONS = (
     ("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8"), ("onnxruntime", "fp32"),
     ("onnxruntime", "int8"),
 )  # fmt: skip
+LEFT_OUT = "left out of this profile: finding the layers that a lower precision spoils takes minutes"
+"""Why a row of INT8 is skipped where a plan has none."""
+
 DARK_AND_NOISY = ("low_light_moderate", "low_light_severe", "noise_moderate", "noise_heavy")
 
 PLANS: Mapping[str, Plan] = MappingProxyType(
@@ -82,6 +87,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             persons=(1, 2),
             other_models=(),
             compiled=False,
+            int8=False,
             ap_pictures=3,
             cold_start=False,
             pictures=3,
@@ -106,6 +112,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
             persons=(1, 4),
             other_models=("rtmdet-nano+rtmpose-m",),
             compiled=False,
+            int8=True,
             ap_pictures=24,
             cold_start=True,
             pictures=75,
@@ -136,6 +143,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
                 "rtmdet-m+rtmpose-l",
             ),
             compiled=True,
+            int8=True,
             ap_pictures=500,
             cold_start=True,
             pictures=None,

@@ -1,4 +1,4 @@
-"""The run folder and the schemas of everything that is measured.
+"""The run folder: where everything that is measured is kept.
 
 Notebooks share nothing but these files. Every table carries `run_id` and `schema_version`, is
 validated before it is written, and is published by rename, so that a killed run leaves either
@@ -20,117 +20,11 @@ import pandas as pd
 from pose_utils import paths
 from pose_utils.errors import InputError, UsageError
 from pose_utils.study.atomic import remove_leftovers, write_atomic
+from pose_utils.study.schemas import SCHEMAS, STR
 
 SCHEMA_VERSION = 1
 
 STATUSES = ("ok", "failed", "skipped")
-
-_STR, _INT, _FLOAT = "str", "int64", "float64"
-
-_REMEDIES = {
-    "models": _STR, "backend": _STR, "precision": _STR, "remedy": _STR, "condition": _STR, "severity": _INT,
-    "metric": _STR, "value": _FLOAT, "low": _FLOAT, "high": _FLOAT, "n": _INT, "unit": _STR,
-}  # fmt: skip
-
-SCHEMAS: Mapping[str, Mapping[str, str]] = {
-    # One row for each model on each back end and precision. `weights` is trained or random.
-    "backends.csv": {
-        "model": _STR, "backend": _STR, "precision": _STR, "device": _STR, "status": _STR, "reason": _STR,
-        "provider_used": _STR, "weights": _STR, "artifact": _STR, "size_bytes": _FLOAT, "build_s": _FLOAT,
-    },
-    # One row for each quantity compared with mmdet or mmpose. Differences are in `unit`.
-    "parity.csv": {
-        "model": _STR, "backend": _STR, "precision": _STR, "status": _STR, "reason": _STR, "reference": _STR,
-        "quantity": _STR, "unit": _STR, "n": _INT, "max_diff": _FLOAT, "p999_diff": _FLOAT,
-        "share_within": _FLOAT, "tolerance": _FLOAT, "passed": _STR, "weights": _STR,
-    },
-    # One row for each artefact (`files`: two files or fused), back end and precision against FP32: pixels on
-    # the same pictures, and the change of AP (0..1) with its 95 % interval where there is ground truth.
-    "proof.csv": {
-        "models": _STR, "files": _STR, "backend": _STR, "precision": _STR, "status": _STR, "reason": _STR,
-        "passed": _STR, "weights": _STR, "reference": _STR, "images": _INT, "boxes": _INT, "unpaired": _INT,
-        "keypoints": _INT, "box_max_px": _FLOAT, "keypoint_max_px": _FLOAT, "keypoint_p999_px": _FLOAT,
-        "share_within": _FLOAT, "size_bytes": _FLOAT, "keypoint_ap": _FLOAT, "keypoint_change": _FLOAT,
-        "keypoint_low": _FLOAT, "keypoint_high": _FLOAT, "person_ap": _FLOAT, "person_change": _FLOAT,
-        "person_low": _FLOAT, "person_high": _FLOAT,
-    },
-    # One row for each timed call and stage; stage "total" is the whole call.
-    "latency.parquet": {
-        "config": _STR, "models": _STR, "backend": _STR, "precision": _STR, "device": _STR,
-        "pipeline": _STR, "stage": _STR,
-        "persons": _INT, "block": _INT, "repeat": _INT, "ms": _FLOAT, "weights": _STR,
-    },
-    # One row for each configuration of the benchmark, those that could not run included.
-    "configs.csv": {
-        "config": _STR, "models": _STR, "backend": _STR, "precision": _STR, "device": _STR,
-        "pipeline": _STR, "status": _STR,
-        "reason": _STR, "weights": _STR, "provider_used": _STR, "threads": _FLOAT, "size_bytes": _FLOAT,
-        "load_s": _FLOAT, "first_call_ms": _FLOAT, "digest": _STR, "cold_start": _STR,
-        "peak_memory_mb": _FLOAT, "gpu_memory_mb": _FLOAT,
-    },
-    # One row for each block of timed calls: what the machine was doing meanwhile. NaN where it does not tell.
-    "machine.csv": {
-        "config": _STR, "persons": _INT, "block": _INT, "calls": _INT, "seconds": _FLOAT, "clock_mhz": _FLOAT,
-        "governor": _STR, "temperature_c": _FLOAT, "others_cores": _FLOAT, "stolen_share": _FLOAT,
-        "throttled": _FLOAT, "cpu_joules": _FLOAT, "gpu_joules": _FLOAT, "gpu_clock_mhz": _FLOAT,
-        "gpu_temperature_c": _FLOAT,
-    },
-    # Keypoint AP of the very files that were timed (`digest`), 0..1; `loss` is what it gives up against
-    # `against`, paired picture by picture, also 0..1. low and high bound 95 % intervals.
-    "accuracy.csv": {
-        "config": _STR, "models": _STR, "pipeline": _STR, "status": _STR, "reason": _STR, "digest": _STR,
-        "boxes": _STR, "images": _INT, "persons": _INT, "ap": _FLOAT, "ap_low": _FLOAT, "ap_high": _FLOAT,
-        "against": _STR, "loss": _FLOAT, "loss_low": _FLOAT, "loss_high": _FLOAT,
-    },
-    # One row for each keypoint that was predicted, in image pixels.
-    "poses.parquet": {
-        "models": _STR, "backend": _STR, "precision": _STR, "image": _STR, "condition": _STR,
-        "severity": _INT, "boxes": _STR, "person": _INT, "keypoint": _STR, "x": _FLOAT, "y": _FLOAT,
-        "score": _FLOAT,
-    },
-    # One row for each predicted person: its box in image pixels. Where boxes is "candidate", the row is
-    # a box that the detector scored too low for a pose (.05 to its threshold); instance_score is then NaN.
-    # Where it is "whole_picture", nobody was found and the picture itself was posed, for comparison only.
-    "persons.parquet": {
-        "models": _STR, "backend": _STR, "precision": _STR, "image": _STR, "condition": _STR,
-        "severity": _INT, "boxes": _STR, "person": _INT, "x1": _FLOAT, "y1": _FLOAT, "x2": _FLOAT,
-        "y2": _FLOAT, "box_score": _FLOAT, "instance_score": _FLOAT,
-    },
-    # One row for each figure of the robustness study; low and high bound its 95 % interval. severity is 0
-    # for the published conditions; condition "corrupted" is the mean over all but clean (mPC, rPC).
-    "metrics.csv": {
-        "models": _STR, "backend": _STR, "precision": _STR, "condition": _STR, "severity": _INT,
-        "boxes": _STR, "metric": _STR, "value": _FLOAT, "low": _FLOAT, "high": _FLOAT, "n": _INT,
-        "unit": _STR, "reference": _STR,
-    },
-    # One row for each figure of a remedy under a condition; `gain` and `ms_added` are against the same
-    # pipeline without it, paired picture by picture. "frame gate" has its own figures.
-    "remedies.csv": _REMEDIES,
-    # The same on video, where a remedy has memory; `gain` of OKS with the clean prediction, `kept_gain` of
-    # persons kept; n counts frames.
-    "video_remedies.csv": _REMEDIES,
-    # One row for each figure of a precision under a condition; `change` is against the run's own precision,
-    # `extra_change` that minus the change on the clean pictures, both paired picture by picture.
-    "precisions.csv": {
-        "models": _STR, "backend": _STR, "precision": _STR, "status": _STR, "reason": _STR,
-        "condition": _STR, "severity": _INT, "boxes": _STR, "metric": _STR, "value": _FLOAT, "low": _FLOAT,
-        "high": _FLOAT, "n": _INT, "unit": _STR,
-    },
-    # One row for each reference person (kind "person"), who ends in exactly one category, and for each
-    # prediction that is nobody's (kind "extra"). person counts within image and kind. joints holds
-    # one letter for each of the 17 keypoints: g good, j jitter, i inversion, s swap, m miss, x lost with
-    # the person, - not labelled. overlap is the greatest box IoU with another reference person.
-    "failures.csv": {
-        "models": _STR, "backend": _STR, "precision": _STR, "image": _STR, "condition": _STR,
-        "severity": _INT, "boxes": _STR, "kind": _STR, "person": _INT, "category": _STR, "iou": _FLOAT,
-        "oks": _FLOAT, "score": _FLOAT, "area": _FLOAT, "visible_keypoints": _INT, "overlap": _FLOAT,
-        "joints": _STR, "reference": _STR,
-    },
-}  # fmt: skip
-"""Column name -> dtype of every table. `boxes` says where a person's box came from: detected,
-truth, clean, or detected_on_clean (detected on the corrupted picture, posed on the clean one);
-`reference` what a figure was compared with: truth or the clean prediction."""
-
 
 _UNREADABLE = (
     OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError,
@@ -280,7 +174,7 @@ def _load(path: Path, table: str) -> pd.DataFrame:
     """Reads a table as it was written: empty texts stay empty, and floats come back to the last bit."""
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
-    texts = [name for name, dtype in SCHEMAS[table].items() if dtype == _STR]
+    texts = [name for name, dtype in SCHEMAS[table].items() if dtype == STR]
     numbers = {name: [""] for name in SCHEMAS[table] if name not in texts}
     return pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=numbers)
 

@@ -73,6 +73,18 @@ def find_artifact(spec: ModelSpec, format: Format, weights: str = "auto") -> Art
         return _random(spec, format)
 
 
+def any_size_artifact(spec: ModelSpec, weights: str = "auto") -> Artifact:
+    """Returns a detector's ONNX export whose height and width are dynamic, in multiples of 32.
+
+    Raises:
+        Unavailable: It exists as a released file only, whose size is fixed.
+        UsageError, AssetError: As `find_artifact`; UsageError also for a pose model.
+    """
+    source = find_artifact(spec, "torch", weights)
+    path = export.cached_onnx(spec, source.path, source.digest, any_size=True)
+    return replace(source, format="onnx", path=path)
+
+
 def from_file(path: str | Path, codec: Codec | None = None, template: ModelSpec | None = None) -> Artifact:
     """Takes an ONNX file as it is: one that the project exported says itself what it is, others are told.
 

@@ -175,6 +175,21 @@ def read_metadata(path: Path) -> dict | None:
     return json.loads(entries[METADATA_KEY]) if METADATA_KEY in entries else None
 
 
+def self_describing(path: Path, spec: ModelSpec, digest: str) -> bytes:
+    """Returns the content of an ONNX file, with what `describe` says added where it does not say it itself.
+
+    A released file carries nothing of ours: a back end would have to be told its codec and normalisation.
+    """
+    told = read_metadata(path) or {}
+    if "codec" in told:
+        return path.read_bytes()
+    model = onnx.load(path)
+    held = {prop.key: prop.value for prop in model.metadata_props}
+    about = describe(spec, digest) | {"opset": model.opset_import[0].version} | told
+    onnx.helper.set_model_props(model, held | {METADATA_KEY: json.dumps(about)})
+    return model.SerializeToString()
+
+
 def fixed_input_size(path: Path) -> tuple[int, int] | None:
     """Returns (width, height) of an ONNX file's first input, or None where they are dynamic."""
     dims = _load_graph(path).graph.input[0].type.tensor_type.shape.dim

@@ -19,7 +19,7 @@ from pose_utils.zoo.export import METADATA_KEY, read_metadata
 from pose_utils.zoo.sensitivity import activation_ranges, layer_noise, tolerable
 from pose_utils.zoo.spoiling import LAYERS, layers_of, with_eight_bits, with_half_precision
 
-VARIANT_VERSION = 3
+VARIANT_VERSION = 4
 """Part of every cached file name: raise it when a conversion changes."""
 
 LEAST_SIGNAL_DB = {"int8": 25.0, "fp16": 40.0}

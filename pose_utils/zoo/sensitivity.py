@@ -7,11 +7,14 @@ small, so they add up, and the quiet layers are taken while their sum stays belo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
 import pandas as pd
+from tqdm import tqdm
 
 from pose_utils.zoo.spoiling import Range, inputs_of
 
@@ -38,7 +41,7 @@ def activation_ranges(model: onnx.ModelProto, samples: Sequence[np.ndarray]) -> 
     inside.CopyFrom(model)
     told = {each.name for each in (*inside.graph.output, *inside.graph.input)}
     inside.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in told)
-    session = _session(inside)
+    session = _session(inside, threads=0)
     given = session.get_inputs()[0].name
     wanted = [name for name in names if name != given]
     seen: dict[str, list[np.ndarray]] = {name: [] for name in names}
@@ -72,10 +75,14 @@ def layer_noise(
         outputs), signal_db (the same in decibels); the most sensitive layer first.
     """
     expected = outputs_of(model, samples)
-    rows = []
-    for node in layers:
+
+    def row(node: onnx.NodeProto) -> list:
         noise = output_noise(outputs_of(spoil(model, {node.name}), samples), expected)
-        rows.append([node.name, node.op_type, noise, decibels(noise)])
+        return [node.name, node.op_type, noise, decibels(noise)]
+
+    # A session is opened for each layer, on one thread; so layers, not threads, share the cores.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        rows = list(tqdm(pool.map(row, layers), "layers", len(layers), leave=False, unit="layer"))
     table = pd.DataFrame(rows, columns=["layer", "kind", "noise", "signal_db"])
     return table.sort_values("noise", ascending=False, ignore_index=True, kind="stable")
 
@@ -109,11 +116,13 @@ def decibels(noise: float) -> float:
     return float(-10 * np.log10(max(noise, 1e-12)))
 
 
-def _session(model: onnx.ModelProto) -> object:
+def _session(model: onnx.ModelProto, threads: int = 1) -> object:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.intra_op_num_threads = threads  # 0: all cores
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     # The rounding is what is measured: it shall not be fused into integer kernels of this CPU.
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     return onnxruntime.InferenceSession(

@@ -83,6 +83,7 @@ def run_folder(tmp_path_factory):
     run.write("latency.parquet", s.latency())
     run.write("configs.csv", s.configs())
     run.write("parity.csv", s.parity())
+    run.write("layers.csv", s.layers())
     run.write("metrics.csv", s.metrics())
     run.write("failures.csv", s.failures())
     folder = run.path / "executed"

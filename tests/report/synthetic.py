@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from pose_utils.study.records import SCHEMAS
+from pose_utils.study.schemas import SCHEMAS
 
 CONDITIONS = ("clean", "motion_blur_light", "motion_blur_heavy", "low_light_moderate", "low_light_severe",
               "overexposure", "noise_moderate", "noise_heavy", "occlusion")  # fmt: skip
@@ -129,6 +129,21 @@ def parity() -> pd.DataFrame:
                 "max_diff": None, "n": 0, "passed": ""},
     ]  # fmt: skip
     return _shaped("parity.csv", rows)
+
+
+def layers() -> pd.DataFrame:
+    """Rows of layers.csv: a detector in two precisions, and a random model without layers."""
+    ok = {"model": "rtmdet-nano", "status": "ok", "reason": "", "weights": "trained"}
+    kinds = {"Conv": 52.0, "MatMul": 31.0, "Sqrt": 90.0}
+    rows = [
+        ok | {"precision": precision, "layer": f"/{kind.lower()}_{place}", "kind": kind, "place": place,
+              "signal_db": decibels + place - drop, "stays": "yes" if decibels - drop < 40 else "no"}
+        for precision, drop in (("fp16", 0), ("int8", 20))
+        for place, (kind, decibels) in enumerate([*kinds.items(), *kinds.items()], 1)
+    ]  # fmt: skip
+    random = ok | {"model": "rtmpose-t", "precision": "fp16", "status": "skipped", "weights": "random",
+                   "reason": "random weights", "layer": "", "kind": "", "place": 0, "stays": ""}  # fmt: skip
+    return _shaped("layers.csv", [*rows, random])
 
 
 def metrics(severities=(0,), conditions=CONDITIONS) -> pd.DataFrame:

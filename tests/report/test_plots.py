@@ -42,6 +42,7 @@ def cases(synthetic):
         "score_reliability": (synthetic.bins(), ["clean", "noise_heavy"]),
         "simcc_curves": (*synthetic.simcc(), "left_wrist"),
         "parity_dots": (synthetic.parity(),),
+        "layer_signals": (synthetic.layers(),),
         "file_sizes": (synthetic.backends(),),
         "published_latency": (summary,),
         "accuracy_against_latency": (
@@ -100,7 +101,8 @@ def _within(label, axis):
      ("latency_distribution", ()),
      ("metric_by_condition", ("keypoint_ap",)), ("metric_by_severity", ("keypoint_ap",)),
      ("failure_shares", ()), ("loss_by_stage", ()), ("losses_by_group", ()),
-     ("score_reliability", (["clean"],)), ("parity_dots", ()), ("file_sizes", ())],
+     ("score_reliability", (["clean"],)), ("parity_dots", ()), ("file_sizes", ()),
+     ("layer_signals", ())],
 )  # fmt: skip
 def test_without_rows_a_figure_says_so(cases, name, arguments):
     empty = cases[name][0].iloc[:0]

@@ -5,7 +5,7 @@ import pytest
 
 from pose_utils.study import machine_state
 from pose_utils.study.machine_state import MachineState, Reading
-from pose_utils.study.records import SCHEMAS
+from pose_utils.study.schemas import SCHEMAS
 
 
 def reading(**changes):
