@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pose_utils.study.atomic import write_atomic
 from pose_utils.types import NUM_KEYPOINTS
 
 COCO_KEYPOINTS = (
@@ -44,9 +45,8 @@ class Labels:
         return len(self.files)
 
     def save(self, path: Path) -> None:
-        """Writes the labels as a compressed .npz."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, **vars(self))
+        """Writes the labels as a compressed .npz, whole or not at all."""
+        write_atomic(path, lambda draft: np.savez_compressed(draft, **vars(self)))
 
     @classmethod
     def load(cls, path: Path) -> Labels:

@@ -8,13 +8,17 @@ are left out.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from pose_utils import paths
 from pose_utils.errors import InputError
+from pose_utils.runtime.backends.base import available_cores
 from pose_utils.study.annotations import load_coco_keypoints
 from training.labels import Labels, read_joints
 from training.pictures import list_pictures, near_copies
@@ -102,16 +106,27 @@ def find_labels(material: Material, cache: Path = FOLDER) -> Labels:
     for name, pictures in (("scenes", material.scenes), ("sports", material.sports)):
         file = cache / f"labels-{name}.npz"
         if pictures and not file.exists():
-            pieces = []
-            for start in range(0, len(pictures), PIECE):
-                piece = cache / f"labels-{name}-{start:06d}.npz"
-                if not piece.exists():
-                    label(pictures[start : start + PIECE], material.root, joints.get(name)).save(piece)
-                pieces.append(Labels.load(piece))
+            pieces = _label_pieces(name, pictures, material.root, joints.get(name), cache)
             Labels.joined(pieces).save(file)
         if pictures:
             parts.append(Labels.load(file))
     return Labels.joined(parts)
+
+
+def _label_pieces(
+    name: str, pictures: Sequence[Path], root: Path, joints: Mapping[str, np.ndarray] | None, cache: Path
+) -> list[Labels]:
+    """Labels pictures piece by piece, one piece a core; a piece that is there is not made again."""
+
+    def piece(start: int) -> Labels:
+        file = cache / f"labels-{name}-{start:06d}.npz"
+        if not file.exists():
+            label(pictures[start : start + PIECE], root, joints).save(file)
+        return Labels.load(file)
+
+    starts = range(0, len(pictures), PIECE)
+    with ThreadPoolExecutor(available_cores()) as pool:
+        return list(tqdm(pool.map(piece, starts), f"labelling {name}", len(starts), unit="piece"))
 
 
 def from_coco(annotations: Path, images: Path, left_out: set[str]) -> Labels:

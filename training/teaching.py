@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from pose_utils.runtime import decode, geometry
 from pose_utils.runtime.backends import open_backend
@@ -51,9 +50,14 @@ class Teachers:
         return geometry.crop_to_image(found, affines), scores
 
 
-@cache
+_own = threading.local()
+
+
 def _teachers() -> Teachers:
-    return Teachers()
+    """This thread's own, on one core: pieces of the pictures, not the networks, share the cores."""
+    if not hasattr(_own, "teachers"):
+        _own.teachers = Teachers(threads=1)
+    return _own.teachers
 
 
 def label(
@@ -72,7 +76,7 @@ def label(
     """
     teachers = teachers or _teachers()
     rows: list[tuple] = []
-    for path in tqdm(paths, desc="labelling", unit="picture", disable=None):
+    for path in paths:
         image = scenes.read(path)
         boxes = teachers.boxes(image)
         truth = (joints or {}).get(path.name)

@@ -19,9 +19,9 @@ PRECISIONS = ("fp16", "int8")
 
 
 def study_layers(run: RunFolder, profile: str) -> pd.DataFrame:
-    """Makes the FP16 and INT8 file of every model of a run, where they are missing, and writes layers.csv.
+    """Makes the FP16 and INT8 file of every model of a run where they are missing; writes layers.csv.
 
-    `signal_db` is what is left of the outputs when this layer alone loses precision; the file keeps as many of
+    `signal_db` is what is left of the outputs when this layer alone loses precision; the file has as many of
     the quietest layers in lower precision as their noises together permit (`zoo.quantize.LEAST_SIGNAL_DB`).
     """
     info = run.info()

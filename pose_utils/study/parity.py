@@ -13,8 +13,7 @@ where rounding the input alone to a precision moves the outputs past the toleran
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,8 +26,8 @@ from pose_utils.runtime.backends.base import Backend
 from pose_utils.runtime.geometry import crop_persons, letterbox, person_affines, to_network_input
 from pose_utils.runtime.pipeline import Detector, PoseEstimator
 from pose_utils.study.benchmark import Workload
+from pose_utils.study.references import Reference, mmdet_boxes, mmpose_keypoints
 from pose_utils.zoo.artifacts import Artifact, find_artifact
-from pose_utils.zoo.checkpoints import load_module
 from pose_utils.zoo.specs import ModelSpec
 
 TOLERANCE_PX = 0.5
@@ -45,43 +44,6 @@ REQUIRED_SHARE = 0.999
 COMPARED_SCORE = 0.3
 NO_BOX_PX = 1e4
 """Booked for a box that only one side has: it can never pass for agreement."""
-
-
-def mmdet_boxes(artifact: Artifact) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Returns a function from an image to mmdet's own boxes (n, 4) xyxy and scores (n,)."""
-    from mmdet.apis import inference_detector
-    from mmengine.registry import DefaultScope
-
-    module = load_module(artifact.spec, artifact.path)
-
-    def detect(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        with DefaultScope.overwrite_default_scope("mmdet"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = inference_detector(module, image).pred_instances
-        return found.bboxes.numpy(), found.scores.numpy()
-
-    return detect
-
-
-def mmpose_keypoints(artifact: Artifact) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Returns a function from image and boxes to mmpose's keypoints (n, 17, 2) and scores; flip off."""
-    from mmengine.registry import DefaultScope
-    from mmpose.apis import inference_topdown
-
-    module = load_module(artifact.spec, artifact.path)
-    module.test_cfg["flip_test"] = False
-
-    def estimate(image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        with DefaultScope.overwrite_default_scope("mmpose"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            samples = inference_topdown(module, image, boxes)
-        instances = [sample.pred_instances for sample in samples]
-        return (
-            np.concatenate([instance.keypoints for instance in instances]),
-            np.concatenate([instance.keypoint_scores for instance in instances]),
-        )
-
-    return estimate
 
 
 def box_differences(
@@ -122,9 +84,23 @@ class Quantity:
 
 
 def compare(
-    spec: ModelSpec, backend: str, precision: str, workloads: Sequence[Workload], weights: str = "auto"
+    spec: ModelSpec,
+    backend: str,
+    precision: str,
+    workloads: Sequence[Workload],
+    weights: str = "auto",
+    reference: Reference | None = None,
 ) -> list[dict]:
-    """Compares one model on one back end with its reference and returns its rows of parity.csv."""
+    """Compares one model on one back end with its reference and returns its rows of parity.csv.
+
+    Args:
+        spec: The model.
+        backend: Name of the back end.
+        precision: What it computes in.
+        workloads: Pictures with their persons.
+        weights: trained, random or auto.
+        reference: Keeps what the reference says of this model and these pictures for the next back end.
+    """
     row = {
         "model": spec.name, "backend": backend, "precision": precision, "status": "skipped", "reason": "",
         "reference": "", "quantity": "", "unit": "", "n": 0, "max_diff": np.nan, "p999_diff": np.nan,
@@ -132,7 +108,7 @@ def compare(
     }  # fmt: skip
     try:
         opened = open_backend(backend, spec, precision, weights=weights)
-        quantities = _quantities(spec, opened, workloads)
+        quantities = _quantities(spec, opened, workloads, reference or Reference())
     except (Unavailable, AssetError) as error:
         return [{**row, "reason": str(error).splitlines()[0]}]
     row["weights"] = opened.artifact.weights
@@ -147,7 +123,11 @@ def run_parity(
 ) -> list[dict]:
     """Compares every model on every (back end, precision); returns the rows of parity.csv."""
     pairs = [(spec, backend, precision) for spec in models for backend, precision in backends]
-    compared = [compare(*pair, workloads, weights) for pair in tqdm(pairs, desc="parity", unit="comparison")]
+    references = {spec.name: Reference() for spec in models}
+    compared = [
+        compare(*pair, workloads, weights, references[pair[0].name])
+        for pair in tqdm(pairs, desc="parity", unit="comparison")
+    ]
     return [row for rows in compared for row in rows]
 
 
@@ -166,7 +146,9 @@ def _figures(found: Quantity) -> dict:
     }  # fmt: skip
 
 
-def _quantities(spec: ModelSpec, backend: Backend, workloads: Sequence[Workload]) -> list[Quantity]:
+def _quantities(
+    spec: ModelSpec, backend: Backend, workloads: Sequence[Workload], reference: Reference
+) -> list[Quantity]:
     """FP32 in pixels where pixels mean something; the noise of raw outputs for everything else."""
     source = _torch_twin(backend.artifact)
     if spec.kind == "detector" and source is None:
@@ -176,20 +158,23 @@ def _quantities(spec: ModelSpec, backend: Backend, workloads: Sequence[Workload]
     if spec.kind == "pose" or trained:
         in_pixels = _keypoint_pixels if spec.kind == "pose" else _box_pixels
         why = "" if exact else BY_AP if trained else FLAT
-        found.append(replace(in_pixels(spec, backend, source, workloads), unjudged=why))
+        found.append(replace(in_pixels(spec, backend, source, workloads, reference), unjudged=why))
     if not exact or not found:
-        found.append(_noise(spec, backend, source, workloads))
+        found.append(_noise(spec, backend, source, workloads, reference))
     return found
 
 
 def _box_pixels(
-    spec: ModelSpec, backend: Backend, source: Artifact, workloads: Sequence[Workload]
+    spec: ModelSpec, backend: Backend, source: Artifact, workloads: Sequence[Workload], reference: Reference
 ) -> Quantity:
-    detect, ours = mmdet_boxes(source), Detector(backend)
-    differences = []
-    for workload in workloads:
+    def ask() -> list[tuple[np.ndarray, np.ndarray]]:
+        detect = mmdet_boxes(source)
+        return [detect(workload.image) for workload in workloads]
+
+    ours, differences = Detector(backend), []
+    for workload, expected in zip(workloads, reference.once(ask, "boxes"), strict=True):
         found = ours(workload.image)
-        differences.append(box_differences(found.boxes, found.scores, *detect(workload.image)))
+        differences.append(box_differences(found.boxes, found.scores, *expected))
     return Quantity(
         "mmdet inference_detector",
         "box corners, score > .3",
@@ -200,19 +185,25 @@ def _box_pixels(
 
 
 def _keypoint_pixels(
-    spec: ModelSpec, backend: Backend, source: Artifact | None, workloads: Sequence[Workload]
+    spec: ModelSpec,
+    backend: Backend,
+    source: Artifact | None,
+    workloads: Sequence[Workload],
+    reference: Reference,
 ) -> Quantity:
+    # Without a box mmpose would take the whole picture as a person.
+    peopled = [each for each in workloads if each.persons]
+    name = "mmpose inference_topdown, flip off" if source else "onnxruntime FP32"
+
+    def ask() -> list[tuple[np.ndarray, np.ndarray]]:
+        estimate = mmpose_keypoints(source) if source else PoseEstimator(open_backend("onnxruntime", spec))
+        return [estimate(workload.image, workload.boxes) for workload in peopled]
+
     ours = PoseEstimator(backend)
-    if source is not None:
-        name, theirs = "mmpose inference_topdown, flip off", mmpose_keypoints(source)
-    else:
-        name, theirs = "onnxruntime FP32", PoseEstimator(open_backend("onnxruntime", spec))
     # Random weights give no confident keypoint: there every one is compared.
     least = COMPARED_SCORE if backend.artifact.weights == "trained" else -np.inf
     differences = []
-    # Without a box mmpose would take the whole picture as a person.
-    for workload in (each for each in workloads if each.persons):
-        expected, scores = theirs(workload.image, workload.boxes)
+    for workload, (expected, scores) in zip(peopled, reference.once(ask, "keypoints"), strict=True):
         found, _ = ours(workload.image, workload.boxes)
         differences.append(np.abs(found - expected).max(axis=2)[scores > least])
     quantity = "keypoints, score > .3" if least > 0 else "keypoints, all"
@@ -222,16 +213,27 @@ def _keypoint_pixels(
 
 
 def _noise(
-    spec: ModelSpec, backend: Backend, source: Artifact | None, workloads: Sequence[Workload]
+    spec: ModelSpec,
+    backend: Backend,
+    source: Artifact | None,
+    workloads: Sequence[Workload],
+    reference: Reference,
 ) -> Quantity:
     package = "mmdet" if spec.kind == "detector" else "mmpose"
     name = f"{package} module, PyTorch FP32" if source else "onnxruntime FP32"
-    reference = open_backend("torch", source) if source else open_backend("onnxruntime", spec)
+    exact = reference.once(
+        lambda: open_backend("torch", source) if source else open_backend("onnxruntime", spec), "network"
+    )
     shares, moved = [np.empty(0)], [np.empty(0)]
-    for inputs in _network_inputs(spec, workloads):
-        expected = reference.run(inputs)
+    for index, inputs in enumerate(_network_inputs(spec, workloads)):
+
+        def nudged(inputs: np.ndarray = inputs) -> list[np.ndarray]:
+            return exact.run(_rounded(inputs, backend.precision))
+
+        expected = reference.once(lambda inputs=inputs: exact.run(inputs), "outputs", index)
+        off = reference.once(nudged, "nudged", index, backend.precision)
         shares.append(noise_shares(backend.run(inputs), expected, spec))
-        moved.append(noise_shares(reference.run(_rounded(inputs, backend.precision)), expected, spec))
+        moved.append(noise_shares(off, expected, spec))
     shares, moved = np.concatenate(shares), np.concatenate(moved)
     # Half of what rounding the input does is nobody's fault; four times as much is.
     least = 4 * float(np.max(moved)) if len(moved) else 0.0

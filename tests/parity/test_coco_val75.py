@@ -11,7 +11,8 @@ from pose_utils.runtime.opening import open_pipeline
 from pose_utils.runtime.pipeline import Detector, PoseEstimator
 from pose_utils.study.annotations import load_coco_keypoints
 from pose_utils.study.evaluation import evaluate
-from pose_utils.study.parity import box_differences, mmdet_boxes, mmpose_keypoints
+from pose_utils.study.parity import box_differences
+from pose_utils.study.references import mmdet_boxes, mmpose_keypoints
 from pose_utils.zoo.artifacts import find_artifact
 from pose_utils.zoo.specs import SPECS
 
