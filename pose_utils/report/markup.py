@@ -91,6 +91,8 @@ def show_table(
     if unknown:
         raise KeyError(f"no column {unknown[0]!r} in the table; there are {list(frame.columns)}")
     formats = dict(formats or {})
+    if not headings:  # a table without a column would squeeze its caption into one word a line
+        return Shown(f'<p class="hint">{escape(caption)}: no rows</p>', f"{caption}: no rows")
     numeric = {
         name for name in headings
         if is_numeric_dtype(frame[name]) and not is_bool_dtype(frame[name]) and name not in status_columns

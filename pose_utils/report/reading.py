@@ -21,6 +21,43 @@ def reason_table(rows: pd.DataFrame, what: str) -> pd.DataFrame:
     return grouped.agg(lambda names: ", ".join(dict.fromkeys(names))).reset_index()
 
 
+def parity_table(parity: pd.DataFrame) -> pd.DataFrame:
+    """Returns what was compared: artefact, compared, n, largest, p999, tolerance, passed, weights and why."""
+    done = parity[parity["status"] == "ok"].reset_index(drop=True)
+    unit = done["unit"].map(lambda unit: "" if unit == "1" else f", {unit}")
+    return done.assign(artefact=_artefact(done, "model"), compared=done["quantity"] + unit)
+
+
+def not_run(rows: pd.DataFrame, first: str) -> pd.DataFrame:
+    """Returns the reasons of the rows that did not run, with the artefacts that each holds for.
+
+    Args:
+        rows: Of parity.csv or proof.csv.
+        first: The column that an artefact's name begins with.
+    """
+    return reason_table(rows.assign(artefact=_artefact(rows, first)), "artefact")
+
+
+def proof_table(proof: pd.DataFrame) -> pd.DataFrame:
+    """Returns the files that were proven: pixels, and changes of AP in points with their intervals."""
+    done = proof[proof["status"] == "ok"].reset_index(drop=True)
+    return done.assign(
+        artefact=_artefact(done, "files"),
+        keypoints_change=_change(done, "keypoint"),
+        boxes_change=_change(done, "person"),
+        size_mb=done["size_bytes"] / 1e6,
+    )
+
+
+def _artefact(rows: pd.DataFrame, first: str) -> pd.Series:
+    return rows[first] + ", " + rows["backend"] + " " + rows["precision"].str.upper()
+
+
+def _change(rows: pd.DataFrame, what: str) -> list[str]:
+    parts = zip(*(100 * rows[f"{what}_{name}"] for name in ("change", "low", "high")), strict=True)
+    return ["" if pd.isna(value) else f"{value:+.2f} ({low:.2f} to {high:.2f})" for value, low, high in parts]
+
+
 def parity_sentence(parity: pd.DataFrame) -> str:
     """Says how many comparisons stay within their tolerance and names those that do not."""
     compared = parity[parity["status"] == "ok"]
