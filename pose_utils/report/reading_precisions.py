@@ -20,8 +20,9 @@ def precision_sentence(precisions: pd.DataFrame) -> str:
     worse = extra[(extra["condition"] != "clean") & (extra["high"] < 0)]
     if worse.empty:
         names = ", ".join(dict.fromkeys(lower["backend"] + " " + lower["precision"]))
+        tried = ", ".join(dict.fromkeys(_words(name) for name in extra["condition"] if name != "clean"))
         return (
-            f"Neither bad light nor noise is shown to cost {names} more than the clean pictures do "
+            f"Under none of these conditions ({tried}) is {names} shown to lose more than on clean pictures "
             f"({ran['n'].max()} pictures, paired 95 % intervals)." + left_out
         )
     parts = [

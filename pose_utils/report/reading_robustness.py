@@ -89,18 +89,22 @@ def _wide(metrics: pd.DataFrame, columns: Mapping[tuple[str, str], str]) -> pd.D
 
 
 def mean_table(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Returns P, mPC and rPC for each origin of the boxes, with intervals."""
+    """Returns P, mPC and rPC for each origin of the boxes, also of each family, with intervals."""
     names = {"mpc": "keypoint AP under corruption (mPC)", "rpc": "share of the clean AP (rPC)"}
     if not metrics["metric"].isin(names).any():  # no ground truth
         names = {"consistency_mpc": "OKS with the clean prediction under corruption"}
+    families = dict.fromkeys(metrics.loc[metrics["severity"] > 0, "condition"])
+    words = {"keypoint_ap": "keypoint AP, clean (P)"} | names
+    words |= {
+        f"{key}_{family}": f"{text}, {_words(family)}" for family in families for key, text in names.items()
+    }
     metrics = metrics[metrics["boxes"].isin(["detected", "truth"])]
-    rows = metrics[metrics["condition"].eq("corrupted") & metrics["metric"].isin(names)]
+    rows = metrics[metrics["condition"].eq("corrupted") & metrics["metric"].isin(words)]
     clean = metrics[metrics["condition"].eq("clean") & metrics["metric"].eq("keypoint_ap")]
-    both = pd.concat([clean.assign(metric="P"), rows])
-    words = both["metric"].map(names | {"P": "keypoint AP, clean (P)"})
+    both = pd.concat([clean, rows])
     return pd.DataFrame({
-        "figure": words, "boxes": both["boxes"].map(_words), "value": both["value"], "low": both["low"],
-        "high": both["high"],
+        "figure": both["metric"].map(words), "boxes": both["boxes"].map(_words), "value": both["value"],
+        "low": both["low"], "high": both["high"],
     })  # fmt: skip
 
 

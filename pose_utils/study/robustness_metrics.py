@@ -85,7 +85,7 @@ def metric_rows(
     published (the rate also with their fallback, see `PHANTOM_SCORE`), and agreement with the clean
     prediction. What keypoint AP, persons found and consistency lose is split between the stages
     (`attribution.split_loss`), and `persons_lost_<cause>` says which stage's corruption was enough. mPC and
-    rPC average keypoint AP over all conditions but clean.
+    rPC average keypoint AP over all conditions but clean, and as `mpc_<family>` over the severities of one.
 
     Args:
         maker: Whose predictions these are.
@@ -256,12 +256,20 @@ def _add_causes(
 
 
 def _add_means(found: dict[tuple[str, int, str], Figures], modes: Sequence[str]) -> None:
+    """Averages over all conditions but clean, and over the severities of each family that has several."""
     for mode in modes:
-        rows = [figures for (condition, _, origin), figures in found.items()
-                if condition != "clean" and origin == mode]  # fmt: skip
+        rows = {(condition, severity): figures for (condition, severity, origin), figures in found.items()
+                if condition != "clean" and origin == mode}  # fmt: skip
+        groups = {"": list(rows.values())}
+        for family in dict.fromkeys(condition for condition, severity in rows if severity):
+            levels = [figures for (condition, _), figures in rows.items() if condition == family]
+            groups |= {f"_{family}": levels} if len(levels) > 1 else {}
         before = found["clean", 0, _before(mode)]
         for name, prefix in (("keypoint_ap", ""), ("consistency", "consistency_")):
-            if rows and name in before and name in rows[0]:
-                means = corruption_means(before[name][0], [figures[name][0] for figures in rows])
-                mean_rows = found.setdefault((CORRUPTED, 0, mode), {})
-                mean_rows |= {f"{prefix}{key}": (figure, before[name][1]) for key, figure in means.items()}
+            for suffix, group in groups.items():
+                if group and name in before and name in group[0]:
+                    means = corruption_means(before[name][0], [figures[name][0] for figures in group])
+                    mean_rows = found.setdefault((CORRUPTED, 0, mode), {})
+                    mean_rows |= {
+                        f"{prefix}{key}{suffix}": (figure, before[name][1]) for key, figure in means.items()
+                    }

@@ -28,7 +28,7 @@ def test_a_loss_that_clean_pictures_show_too_is_not_the_darkness():
         + rows("openvino", "int8", "low_light", LESS, EVEN)
     )
     text = precision_sentence(table)
-    assert text.startswith("Neither bad light nor noise is shown to cost openvino int8 more")
+    assert text.startswith("Under none of these conditions (low light) is openvino int8 shown to lose more")
     assert "75 pictures" in text
 
 

@@ -57,6 +57,15 @@ def test_means_carry_their_intervals_and_their_boxes():
     assert robust.mean_table(metrics)[["value", "low"]].to_numpy().tolist() == [[0.5, 0.4], [0.5, 0.4]]
 
 
+def test_a_family_of_severities_has_its_own_mean():
+    metrics = pd.DataFrame([
+        figure("fog", "keypoint_ap", 0.4, severity=2), figure("corrupted", "mpc", 0.3),
+        figure("corrupted", "mpc_fog", 0.4),
+    ])  # fmt: skip
+    table = robust.mean_table(metrics).set_index("figure")["value"]
+    assert table["keypoint AP under corruption (mPC), fog"] == 0.4 and len(table) == 2
+
+
 def test_joints_lose_the_mean_over_the_corrupted_conditions():
     rows = [
         figure(condition, "pck_nose", value)

@@ -36,6 +36,14 @@ def test_figures_of_a_known_pipeline(tmp_path, pictures):
     assert mean == pytest.approx([np.mean(aps), np.mean(aps)])
 
 
+def test_a_family_with_several_severities_has_its_own_mean(tmp_path, pictures):
+    run = measure(tmp_path / "run", pictures, conditions=["noise_heavy", "fog:1", "fog:3", "noise:2"])
+    aps = [value(run, "keypoint_ap", "fog", "detected", level)["value"] for level in (1, 3)]
+    assert value(run, "mpc_fog", "corrupted")["value"] == pytest.approx(np.mean(aps))
+    metrics = set(run.read("metrics.csv")["metric"])
+    assert "rpc_fog" in metrics and not metrics & {"mpc_noise", "mpc_noise_heavy"}
+
+
 def test_clean_boxes_keep_the_rank_the_detector_gave_them(tmp_path, pictures):
     run = measure(tmp_path / "run", pictures, conditions=["low_light_severe"])
     persons = run.read("persons.parquet").query("condition == 'low_light_severe'").set_index("boxes")
