@@ -7,17 +7,17 @@ seed = 0
 data = {
     "hold_out_every": 25,
     "shares": {"scenes": 4.0},
-    "augmentation": {"rotation": 40.0, "scale": 1.35, "shift": 0.1, "half_body": 0.2, "colours": 1.0},
+    "augmentation": {"rotation": 20.0, "scale": 1.3, "shift": 0.08, "half_body": 0.15, "colours": 0.7},
 }
 
 phases = [
     {
         "name": "small",
         "schedule": {
-            "steps": 6000,
+            "steps": 5000,
             "lr": 1e-3,
             "warmup": 100,
-            "decay": 0.25,
+            "decay": 0.05,
             "weight_decay": 0.05,
             "ema": 0.998,
         },
@@ -27,7 +27,7 @@ phases = [
     {
         "name": "full",
         "schedule": {
-            "steps": 1500,
+            "steps": 2000,
             "lr": 1e-3,
             "warmup": 30,
             "decay": 0.6,
