@@ -21,7 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     run = commands.add_parser("run", help="train, or go on where an earlier run stopped")
     publish = commands.add_parser("publish", help="write the averaged weights as FP16 safetensors")
     pair = commands.add_parser("pair", help="fine-tune twice, with corruptions and without")
-    for command in (run, pair, publish):
+    keep = commands.add_parser("keep", help="write what training has come to, to go on from elsewhere")
+    for command in (run, pair, publish, keep):
         command.add_argument("config", type=Path, help="such as training/configs/rtmpose_t_demo.py")
         command.add_argument(
             "--folder", type=Path, default=material.FOLDER, help="labels, checkpoints, curves"
@@ -35,17 +36,22 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("--corrupt", type=float, default=0.0 if command is run else 0.5, metavar="SHARE",
                              help="share of pictures with motion blur, noise or darkness")  # fmt: skip
     run.add_argument("--steps", type=int, nargs="+", help="steps of every phase in place of the config's")
+    run.add_argument("--begin", type=Path, metavar="FILE", help="go on from what `keep` wrote")
     run.add_argument("--until", type=int, help="stop after so many steps of the phase in hand")
     pair.add_argument("--pair-steps", type=int, default=500, help="steps of each of the two")
-    for command in (pair, publish):
+    for command in (pair, publish, keep):
         command.add_argument("--steps", type=int, nargs="+", help="as given to `run`")
     publish.add_argument("target", type=Path, help="a .safetensors or .onnx file")
+    keep.add_argument("target", type=Path, help="a .safetensors file")
     publish.add_argument("--run", help="pair-plain or pair-corrupted in place of the last phase")
     chosen = parser.parse_args(arguments)
     try:
         recipe = Recipe.read(chosen.config, chosen.folder, chosen.steps)
         if chosen.command == "publish":
             print(recipe.publish(chosen.target, chosen.run))
+            return 0
+        if chosen.command == "keep":
+            print(recipe.keep(chosen.target))
             return 0
         if chosen.threads:
             torch.set_num_threads(chosen.threads)
@@ -56,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         if chosen.command == "pair":
             recipe.run_pair(found, chosen.corrupt, chosen.pair_steps, chosen.device, chosen.bf16)
         else:
-            recipe.run(found, chosen.device, chosen.bf16, chosen.corrupt, chosen.until)
+            recipe.run(found, chosen.device, chosen.bf16, chosen.corrupt, chosen.until, chosen.begin)
     except PoseUtilsError as error:
         print(error, file=sys.stderr)
         return 64 if isinstance(error, UsageError) else 2

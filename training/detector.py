@@ -61,7 +61,7 @@ class DetectorTask:
         self.teacher = load_module(spec, teacher).to(**layout).requires_grad_(False)
         self.network = load_module(spec, None, seed).requires_grad_(True)
         if start is not None:
-            self.network.load_state_dict(start)
+            self.network.load_state_dict({**self.network.state_dict(), **start})
         self.network.to(**layout)
 
     def batch(self, step: int) -> Tensor:

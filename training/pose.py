@@ -113,7 +113,7 @@ class PoseTask:
         self.device = torch.device(device)
         network = PoseNetwork(model, seed, shrink)
         if start is not None:
-            network.load_state_dict(stretched(start, network))
+            network.load_state_dict(stretched({**network.state_dict(), **start}, network))
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.bins = [int(side * SIMCC_SPLIT_RATIO) for side in self.spec.input_size]
 

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from pose_utils.errors import UsageError
 
 _PREPROCESSOR = "data_preprocessor."
 
@@ -50,3 +53,20 @@ def publish(state: Mapping[str, Tensor], target: Path, about: Mapping[str, str])
     target.parent.mkdir(parents=True, exist_ok=True)
     save_file(dict(state), target, metadata=dict(about))
     return hashlib.sha256(target.read_bytes()).hexdigest()
+
+
+def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Returns the tensors of a file that `Recipe.keep` wrote, widened to FP32, and the facts in its header.
+
+    Raises:
+        UsageError: It is missing, or no such file.
+    """
+    try:
+        with safe_open(path, framework="pt") as stored:
+            facts = stored.metadata() or {}
+            state = {name: stored.get_tensor(name).float() for name in stored.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    if "phase" not in facts:
+        raise UsageError(f"{path} names no phase: `python -m training keep` writes such files")
+    return state, facts

@@ -19,7 +19,7 @@ from training.loop import CHECKPOINT, Schedule, Task, Training
 from training.material import Material, find_labels
 from training.pictures import split
 from training.pose import PoseTask
-from training.publish import publish, published_state
+from training.publish import publish, published_state, read_state
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Recipe:
         bf16: bool = False,
         corrupt: float = 0.0,
         until: int | None = None,
+        begin: Path | None = None,
     ) -> None:
         """Trains every phase that is not done yet.
 
@@ -69,9 +70,17 @@ class Recipe:
             bf16: Autocast.
             corrupt: Share of pictures that get a corruption.
             until: Stop after so many steps of the phase in hand.
+            begin: A file that `keep` wrote: phases before its own are left out, and its own begins with its
+                weights, unless there is a checkpoint already.
         """
-        start = None
-        for index, phase in enumerate(self.config.phases):
+        start, first = None, 0
+        if begin is not None:
+            start, facts = read_state(begin)
+            names = [phase.name for phase in self.config.phases]
+            if (facts.get("model"), facts["phase"]) not in {(self.config.model, name) for name in names}:
+                raise UsageError(f"{begin} is of {facts.get('model')}, {facts['phase']}, not of {self.name}")
+            first = names.index(facts["phase"])
+        for index, phase in list(enumerate(self.config.phases))[first:]:
             task = self._task(found, phase, index, device, corrupt, start)
             training = self._trained(task, phase, self.steps[index], self.place(index), bf16, until)
             if training.step < self.steps[index]:
@@ -142,6 +151,25 @@ class Recipe:
             )
         )
         return PoseTask(source, looked_at, start=start, **phase.options, **shared)
+
+    def keep(self, target: Path) -> str:
+        """Writes what training has come to, heads that only train included, to go on from elsewhere.
+
+        Returns:
+            The phase and its step.
+
+        Raises:
+            UsageError: Nothing was trained yet.
+        """
+        for index in reversed(range(len(self.steps))):
+            checkpoint = self.place(index) / CHECKPOINT
+            if checkpoint.exists():
+                state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+                phase, step = self.config.phases[index].name, str(state["step"])
+                facts = {"model": self.config.model, "phase": phase, "step": step}
+                publish(published_state(state["average"]), target, facts)
+                return f"{phase}, step {step}"
+        raise UsageError(f"{self.folder / self.name} holds no checkpoint: `python -m training run` first")
 
     def publish(self, target: Path, run: str | None = None) -> str:
         """Writes averaged weights to `target` and returns their sha256.

@@ -12,6 +12,7 @@ from pose_utils.runtime.pipeline import Detector, PoseEstimator
 from pose_utils.study.annotations import load_coco_keypoints
 from pose_utils.study.evaluation import evaluate
 from pose_utils.study.parity import box_differences
+from pose_utils.study.proof import prove
 from pose_utils.study.references import mmdet_boxes, mmpose_keypoints
 from pose_utils.zoo.artifacts import find_artifact
 from pose_utils.zoo.specs import SPECS
@@ -105,6 +106,28 @@ def test_two_stages_reach_their_known_ap(boxes, expected):
     assert (found.images, found.persons) == (75, 204)
     if boxes == "detected":
         assert found.person_ap == pytest.approx(0.458, abs=0.01)
+
+
+PROVEN = (
+    ("two files", "openvino", "fp32"), ("fused", "onnxruntime", "fp32"), ("fused", "openvino", "fp32"),
+    ("fused", "onnxruntime", "fp16"), ("two files", "onnxruntime", "int8"), ("two files", "openvino", "int8"),
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_every_precision_keeps_its_promise_or_its_row_says_that_it_does_not(truth):
+    """FP32 within half a pixel and FP16 within .3 AP points must hold; INT8 may fail, but not in silence."""
+    some = truth.restricted([image.id for image in truth.images[:16]])
+    pictures = [image.path for image in some.images]
+    rows = prove("rtmdet-nano+pp-tinypose", pictures, some, "trained", PROVEN)
+    for row in rows:
+        assert row["status"] == "ok" and row["images"] == 16, row
+        lost = min(row["keypoint_change"], row["person_change"])
+        if row["precision"] == "int8":
+            assert (row["passed"] == "yes") == (lost >= -0.01)
+            assert row["passed"] == "yes" or "AP falls by" in row["reason"]
+        else:
+            assert row["passed"] == "yes" and lost >= -0.003, row
 
 
 @pytest.mark.slow

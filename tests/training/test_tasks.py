@@ -15,6 +15,7 @@ from training.detector import DetectorTask, compare, stages_of
 from training.labels import Labels
 from training.loop import CHECKPOINT
 from training.pose import PoseNetwork, stretched
+from training.publish import publish
 
 CONFIG = """
 task = "pose"
@@ -144,6 +145,32 @@ def test_one_command_trains_resumes_and_publishes(tmp_path_factory, coco_folder,
     loaded = load_module(get_spec("rtmpose-t"), target)
     assert torch.allclose(loaded.head.cls_x.weight, average["pose.head.cls_x.weight"], atol=1e-3)
     assert not any(name.startswith("side.") for name in loaded.state_dict())
+    kept = work / "kept.safetensors"
+    assert main(["keep", str(config), str(kept), "--folder", str(work)]) == 0
+    elsewhere = ["--folder", str(work / "elsewhere"), *given[2:], "--begin", str(kept)]
+    assert main(["run", str(config), *elsewhere, "--until", "1"]) == 0
+    again = work / "elsewhere" / "tiny"
+    assert [path.name for path in again.iterdir()] == ["full"], "what was done is left out"
+    begun = torch.load(again / "full" / CHECKPOINT, weights_only=True)["average"]
+    # One step's average is still mostly what it began with: heads that only train included.
+    for name in (weight, "side.stage4.weight"):
+        assert torch.nn.functional.cosine_similarity(begun[name].ravel(), average[name].ravel(), 0) > 0.9
+
+
+def test_a_state_of_something_else_is_refused(tmp_path, coco_folder, capsys):
+    images, annotations = coco_folder
+    config = tmp_path / "tiny.py"
+    config.write_text(CONFIG)
+    given = ["--folder", str(tmp_path), "--images", str(images), "--annotations", str(annotations)]
+    wrong = tmp_path / "wrong.safetensors"
+    assert main(["keep", str(config), str(wrong), "--folder", str(tmp_path)]) == 64
+    assert "no checkpoint" in capsys.readouterr().err
+    wrong.write_bytes(b"no tensors")
+    assert main(["run", str(config), *given, "--begin", str(wrong)]) == 64
+    assert "cannot be read" in capsys.readouterr().err
+    publish({"a": torch.zeros(1)}, wrong, {"model": "rtmdet-nano", "phase": "full"})
+    assert main(["run", str(config), *given, "--begin", str(wrong)]) == 64
+    assert "is of rtmdet-nano" in capsys.readouterr().err
 
 
 def test_annotations_become_labels_and_unlabelled_joints_do_not_count(coco_folder):
