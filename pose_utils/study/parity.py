@@ -172,7 +172,7 @@ def _box_pixels(
         return [detect(workload.image) for workload in workloads]
 
     ours, differences = Detector(backend), []
-    for workload, expected in zip(workloads, reference.once(ask, "boxes"), strict=True):
+    for workload, expected in zip(workloads, reference.once(source, ask, "boxes"), strict=True):
         found = ours(workload.image)
         differences.append(box_differences(found.boxes, found.scores, *expected))
     return Quantity(
@@ -203,7 +203,7 @@ def _keypoint_pixels(
     # Random weights give no confident keypoint: there every one is compared.
     least = COMPARED_SCORE if backend.artifact.weights == "trained" else -np.inf
     differences = []
-    for workload, (expected, scores) in zip(peopled, reference.once(ask, "keypoints"), strict=True):
+    for workload, (expected, scores) in zip(peopled, reference.once(source, ask, "keypoints"), strict=True):
         found, _ = ours(workload.image, workload.boxes)
         differences.append(np.abs(found - expected).max(axis=2)[scores > least])
     quantity = "keypoints, score > .3" if least > 0 else "keypoints, all"
@@ -221,19 +221,24 @@ def _noise(
 ) -> Quantity:
     package = "mmdet" if spec.kind == "detector" else "mmpose"
     name = f"{package} module, PyTorch FP32" if source else "onnxruntime FP32"
-    exact = reference.once(
-        lambda: open_backend("torch", source) if source else open_backend("onnxruntime", spec), "network"
-    )
+
+    def network() -> Backend:
+        return open_backend("torch", source) if source else open_backend("onnxruntime", spec)
+
+    def outputs() -> list[list[np.ndarray]]:
+        return [exact.run(inputs) for inputs in _network_inputs(spec, workloads)]
+
+    def nudged() -> list[list[np.ndarray]]:
+        return [exact.run(_rounded(inputs, backend.precision)) for inputs in _network_inputs(spec, workloads)]
+
+    exact = reference.once(source, network, "network")
+    right = reference.once(source, outputs, "outputs")
+    off = reference.once(source, nudged, "nudged", backend.precision)
     shares, moved = [np.empty(0)], [np.empty(0)]
-    for index, inputs in enumerate(_network_inputs(spec, workloads)):
-
-        def nudged(inputs: np.ndarray = inputs) -> list[np.ndarray]:
-            return exact.run(_rounded(inputs, backend.precision))
-
-        expected = reference.once(lambda inputs=inputs: exact.run(inputs), "outputs", index)
-        off = reference.once(nudged, "nudged", index, backend.precision)
+    pairs = zip(_network_inputs(spec, workloads), right, off, strict=True)
+    for inputs, expected, shaken in pairs:
         shares.append(noise_shares(backend.run(inputs), expected, spec))
-        moved.append(noise_shares(off, expected, spec))
+        moved.append(noise_shares(shaken, expected, spec))
     shares, moved = np.concatenate(shares), np.concatenate(moved)
     # Half of what rounding the input does is nobody's fault; four times as much is.
     least = 4 * float(np.max(moved)) if len(moved) else 0.0

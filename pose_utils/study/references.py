@@ -56,8 +56,16 @@ class Reference:
         """Knows nothing yet."""
         self._known: dict[tuple, Any] = {}
 
-    def once(self, compute: Callable[[], Any], *key: object) -> Any:
-        """Returns what `compute` gave for this key when it was first asked for."""
-        if key not in self._known:
-            self._known[key] = compute()
-        return self._known[key]
+    def once(self, source: Artifact | None, compute: Callable[[], Any], *key: object) -> Any:
+        """Returns what `compute` gave for this key when it was first asked for.
+
+        Args:
+            source: Whose answer it is: back ends may run other weights of one model. None where the model
+                exists as a file only.
+            compute: Gives the answer.
+            key: What was asked.
+        """
+        whose = (source and source.digest, *key)
+        if whose not in self._known:
+            self._known[whose] = compute()
+        return self._known[whose]

@@ -11,6 +11,7 @@ from pose_utils.study import parity
 from pose_utils.study.benchmark import Workload
 from pose_utils.study.parity import NO_BOX_PX, box_differences, compare, run_parity
 from pose_utils.study.records import RunFolder
+from pose_utils.study.references import Reference
 from pose_utils.zoo import artifacts
 from pose_utils.zoo.checkpoints import load_module
 from pose_utils.zoo.specs import SPECS
@@ -208,3 +209,14 @@ def test_the_share_within_the_tolerance_decides(wrong, passed):
     differences[:wrong] = 9.0
     row = parity._figures(parity.Quantity("r", "q", "px", differences, parity.TOLERANCE_PX))
     assert row["passed"] == passed and row["share_within"] == 1 - wrong / 1000
+
+
+def test_a_reference_is_asked_once_for_each_source_of_weights():
+    """One model may run PyTorch's random weights on one back end and a trained file on another."""
+    reference, asked = Reference(), []
+    random = artifacts.find_artifact(TINY, "torch", "random")
+    for source in (random, random, replace(random, digest="a" * 64), None, None):
+        answer = reference.once(source, lambda source=source: asked.append(source) or source, "keypoints")
+        assert answer == source
+    assert asked == [random, replace(random, digest="a" * 64), None]
+    assert reference.once(random, lambda: "another", "boxes") == "another"
