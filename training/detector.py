@@ -18,6 +18,7 @@ from pose_utils.zoo.checkpoints import load_module
 from pose_utils.zoo.specs import RTMDET_STRIDES, get_spec
 from training import scenes
 from training.detector_losses import answer_losses, feature_loss
+from training.publish import completed
 
 
 class DetectorTask:
@@ -61,7 +62,7 @@ class DetectorTask:
         self.teacher = load_module(spec, teacher).to(**layout).requires_grad_(False)
         self.network = load_module(spec, None, seed).requires_grad_(True)
         if start is not None:
-            self.network.load_state_dict({**self.network.state_dict(), **start})
+            self.network.load_state_dict(completed(start, self.network))
         self.network.to(**layout)
 
     def batch(self, step: int) -> Tensor:

@@ -17,8 +17,8 @@ import numpy as np
 from tqdm import tqdm
 
 from pose_utils import paths
+from pose_utils.cores import available_cores
 from pose_utils.errors import InputError
-from pose_utils.runtime.backends.base import available_cores
 from pose_utils.study.annotations import load_coco_keypoints
 from training.labels import Labels, read_joints
 from training.pictures import list_pictures, near_copies

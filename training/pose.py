@@ -19,6 +19,7 @@ from pose_utils.zoo.checkpoints import load_module
 from pose_utils.zoo.specs import SIMCC_SPLIT_RATIO, get_spec
 from training.crops import CropSource
 from training.pose_losses import SIGMAS, gaussians, heatmap_loss, heatmap_peaks, height_loss, simcc_loss
+from training.publish import completed
 
 SHUFFLES = {"stage2": 1, "stage3": 2, "stage4": 4}
 """Stages with a heatmap head, and how many heatmap cells a side each of their cells is split into."""
@@ -113,7 +114,7 @@ class PoseTask:
         self.device = torch.device(device)
         network = PoseNetwork(model, seed, shrink)
         if start is not None:
-            network.load_state_dict(stretched({**network.state_dict(), **start}, network))
+            network.load_state_dict(stretched(completed(start, network), network))
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.bins = [int(side * SIMCC_SPLIT_RATIO) for side in self.spec.input_size]
 

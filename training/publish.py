@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from pose_utils.errors import UsageError
+from pose_utils.errors import AssetError, UsageError
+from pose_utils.zoo.checkpoints import read_state_dict
 
 _PREPROCESSOR = "data_preprocessor."
 
@@ -29,12 +30,7 @@ def published_state(state: Mapping[str, Tensor], prefix: str = "") -> dict[str, 
     made = {}
     for name, value in state.items():
         inner = name.removeprefix(prefix)
-        # Pixel means belong to the config, and counters of batch norms mean nothing at inference.
-        if (
-            not name.startswith(prefix)
-            or inner.startswith(_PREPROCESSOR)
-            or inner.endswith("num_batches_tracked")
-        ):
+        if not name.startswith(prefix) or _dispensable(inner):
             continue
         if value.abs().max() > torch.finfo(torch.float16).max:
             raise ValueError(f"{inner} does not fit FP16")
@@ -64,9 +60,30 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as stored:
             facts = stored.metadata() or {}
-            state = {name: stored.get_tensor(name).float() for name in stored.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+        state = read_state_dict(path)
+    except (OSError, SafetensorError, AssetError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
     if "phase" not in facts:
         raise UsageError(f"{path} names no phase: `python -m training keep` writes such files")
     return state, facts
+
+
+def completed(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Returns a state with what `published_state` leaves out, as the new `network` has it.
+
+    Raises:
+        UsageError: A weight is missing: it would stay what the seed made of it.
+    """
+    own = network.state_dict()
+    missing = [name for name in own if name not in state and not _dispensable(name)]
+    if missing:
+        raise UsageError(f"these weights do not fit: {len(missing)} are missing, such as {missing[0]}")
+    return {**own, **state}
+
+
+def _dispensable(name: str) -> bool:
+    """Says whether a file does without it.
+
+    Pixel means belong to the config, and counters of batch norms mean nothing at inference.
+    """
+    return _PREPROCESSOR in name or name.endswith("num_batches_tracked")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pose_utils.cores import available_cores
 from pose_utils.errors import Unavailable, UsageError
-from pose_utils.runtime.backends.base import available_cores
 from pose_utils.runtime.variants import onnx_variant
 from pose_utils.types import Poses, StageTimes, check_image
 from pose_utils.zoo.artifacts import find_artifact

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from pose_utils import __version__, paths
-from pose_utils.runtime.backends.base import available_cores
+from pose_utils.cores import available_cores
 
 PACKAGES = (
     "torch", "torchvision", "mmcv", "mmdet", "mmpose", "mmengine", "onnx", "onnxruntime-gpu", "onnxruntime",

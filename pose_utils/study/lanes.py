@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import TypeVar
 
-from pose_utils.runtime.backends.base import available_cores
+from pose_utils.cores import available_cores
 from pose_utils.runtime.opening import side_by_side
 
 MOST = 16

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from pose_utils.runtime.backends.base import available_cores
+from pose_utils.cores import available_cores
 from pose_utils.study.graphics_card import GraphicsCard
 
 _CPU = Path("/sys/devices/system/cpu/cpu0")

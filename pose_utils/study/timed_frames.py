@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from pose_utils.cores import available_cores
 from pose_utils.errors import Unavailable
 from pose_utils.runtime.backends import open_backend
-from pose_utils.runtime.backends.base import Backend, available_cores
+from pose_utils.runtime.backends.base import Backend
 from pose_utils.runtime.fused import FusedPipeline, fused_file
 from pose_utils.runtime.pipeline import Detector, OneStage, PoseEstimator, PosePipeline, StageClock
 from pose_utils.runtime.tracking import Tracker

@@ -7,7 +7,6 @@ small, so they add up, and the quiet layers are taken while their sum stays belo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +15,7 @@ import onnx
 import pandas as pd
 from tqdm import tqdm
 
+from pose_utils.cores import available_cores
 from pose_utils.zoo.spoiling import Range, inputs_of
 
 Outputs = list[list[np.ndarray]]
@@ -81,7 +81,7 @@ def layer_noise(
         return [node.name, node.op_type, noise, decibels(noise)]
 
     # A session is opened for each layer, on one thread; so layers, not threads, share the cores.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         rows = list(tqdm(pool.map(row, layers), "layers", len(layers), leave=False, unit="layer"))
     table = pd.DataFrame(rows, columns=["layer", "kind", "noise", "signal_db"])
     return table.sort_values("noise", ascending=False, ignore_index=True, kind="stable")

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from pose_utils.errors import UsageError
 from training.curves import learning_curves, read_curves, thinned
 from training.loop import CHECKPOINT, CURVE, Schedule, Training, update_average
-from training.publish import publish, published_state
+from training.publish import completed, publish, published_state
 
 
 class Line:
@@ -107,3 +108,13 @@ def test_published_weights_are_the_average_in_half_precision_without_training_he
     assert list(read) == ["a.weight"] and read["a.weight"].dtype == torch.float16 and len(digest) == 64
     with pytest.raises(ValueError, match="a does not fit FP16"):
         published_state({"a": torch.tensor([1e6])})
+
+
+def test_a_state_that_lacks_a_weight_is_refused_and_counters_are_filled_in():
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    whole = published_state(network.state_dict())
+    assert "1.num_batches_tracked" not in whole
+    assert set(completed(whole, network)) == set(network.state_dict())
+    del whole["0.bias"]
+    with pytest.raises(UsageError, match=r"1 are missing, such as 0\.bias"):
+        completed(whole, network)

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
+from pose_utils.cores import available_cores
 from pose_utils.errors import Unavailable
 from pose_utils.zoo.artifacts import Artifact
 
@@ -81,10 +82,3 @@ def nvidia_driver_missing() -> str:
     except OSError:
         return "no NVIDIA driver on this machine"
     return ""
-
-
-def available_cores() -> int:
-    """Returns how many cores this process may use, which cgroups and taskset can make fewer."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
