@@ -22,7 +22,7 @@ def reason_table(rows: pd.DataFrame, what: str) -> pd.DataFrame:
 
 
 def parity_table(parity: pd.DataFrame) -> pd.DataFrame:
-    """Returns what was compared: artefact, compared, n, largest, p999, tolerance, passed, weights and why."""
+    """Returns the comparisons that were made, with `artefact` (who) and `compared` (what, in which unit)."""
     done = parity[parity["status"] == "ok"].reset_index(drop=True)
     unit = done["unit"].map(lambda unit: "" if unit == "1" else f", {unit}")
     return done.assign(artefact=_artefact(done, "model"), compared=done["quantity"] + unit)
@@ -97,9 +97,10 @@ def proof_sentence(proof: pd.DataFrame) -> str:
 
 
 def layer_table(layers: pd.DataFrame, most: int = 5) -> pd.DataFrame:
-    """Returns the `most` sensitive layers of every file; a file without known layers keeps its reason."""
+    """Returns the `most` sensitive layers of every `file`; one without known layers keeps its reason."""
     groups = layers.sort_values("signal_db", kind="stable").groupby(["model", "precision"], sort=False)
-    return groups.head(most).sort_index().reset_index(drop=True)
+    table = groups.head(most).sort_index().reset_index(drop=True)
+    return table.assign(file=table["model"] + " " + table["precision"].str.upper())
 
 
 def layer_sentence(layers: pd.DataFrame) -> str:

@@ -39,9 +39,9 @@ def deliver(
         )
     files = []
     for spec in parse_models(models):
-        artifact, name = find_artifact(spec, "onnx", weights), f"{spec.name}-{precision}"
-        if any_size and spec.kind == "detector":
-            artifact, name = any_size_artifact(spec, weights), f"{name}-any-size"
+        wide = any_size and spec.kind == "detector"
+        artifact = any_size_artifact(spec, weights) if wide else find_artifact(spec, "onnx", weights)
+        name = f"{spec.name}-{precision}" + ("-any-size" if wide else "")
         content = self_describing(onnx_variant(artifact, precision), spec, artifact.digest)
         note = f"sha256 {artifact.digest[:16]}..." if artifact.weights == "trained" else ""
         files.append((_write(content, folder / f"{name}.onnx"), _about(artifact.weights, note)))
