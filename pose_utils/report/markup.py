@@ -17,6 +17,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 STATUS_SYMBOLS = {
     "ok": "✓", "passed": "✓", "yes": "✓", "failed": "✗", "no": "✗", "skipped": "–", "not run": "·",
+    "unsure": "?",
 }  # fmt: skip
 """The sign that stands beside the word of a status, so that colour is never the only one."""
 

@@ -83,13 +83,17 @@ def proof_sentence(proof: pd.DataFrame) -> str:
     if done.empty:
         return "No file was proven in this run; the table says why."
     names = done[["files", "backend", "precision"]].agg(" ".join, axis=1)
-    good, bad = done["passed"] == "yes", done["passed"] == "no"
+    good = done["passed"] == "yes"
     text = f"{good.sum()} of {len(done)} files hold what their precision promises"
     text += f" on {done['images'].max()} pictures."
-    if bad.any():
-        reasons = [f"{name} ({why})" for name, why in zip(names[bad], done.loc[bad, "reason"], strict=True)]
-        text += f" Not recommended: {'; '.join(reasons)}."
-    if not (good | bad).all():
+    judged = good
+    for verdict, heading in (("no", "Not recommended"), ("unsure", "Not shown to hold")):
+        those = done["passed"] == verdict
+        judged = judged | those
+        if those.any():
+            reasons = zip(names[those], done.loc[those, "reason"], strict=True)
+            text += f" {heading}: {'; '.join(f'{name} ({why})' for name, why in reasons)}."
+    if not judged.all():
         text += (
             " The rest is not judged, because these pictures have no ground truth or the weights are random."
         )

@@ -7,8 +7,9 @@ what that costs is judged by AP (`study.proof`); here its raw outputs are judged
 random weights find nobody, so a detector with them is compared by its raw outputs in every precision.
 
 Noise is a share: the root mean square of the difference over that of the reference about its mean, for every
-output of a picture, or for every SimCC vector of a joint. Weights that magnify any rounding cannot be judged:
-where rounding the input alone to a precision moves the outputs past the tolerance, the row says so.
+output of a picture, or for the SimCC vectors or heatmaps of a person. Weights that magnify any rounding
+cannot be judged: where rounding the input alone to a precision moves the outputs past the tolerance, the row
+says so.
 """
 
 from __future__ import annotations
@@ -32,9 +33,6 @@ from pose_utils.zoo.specs import ModelSpec
 
 TOLERANCE_PX = 0.5
 TOLERANCE_NOISE = {"fp32": 1e-3, "fp16": 0.02, "bf16": 0.1, "int8": 0.2}
-CHAOTIC = 0.5
-"""Noise from rounding the input alone, four times over, from which outputs cannot be told from wrong ones."""
-
 MANTISSA = {"fp32": 24, "fp16": 11, "bf16": 8}
 """Binary digits of each type; rounding is off by half of the last one at most."""
 
@@ -240,21 +238,24 @@ def _noise(
         shares.append(noise_shares(backend.run(inputs), expected, spec))
         moved.append(noise_shares(shaken, expected, spec))
     shares, moved = np.concatenate(shares), np.concatenate(moved)
-    # Half of what rounding the input does is nobody's fault; four times as much is.
-    least = 4 * float(np.max(moved)) if len(moved) else 0.0
-    unjudged = f"not judged: rounding the input alone moves these outputs by {least / 4:.0%}"
+    nudge, limit = float(np.max(moved, initial=0.0)), TOLERANCE_NOISE[backend.precision]
+    unjudged = f"not judged: rounding the input alone moves these outputs by {nudge:.1%}"
     return Quantity(
         name,
         "SimCC vectors, noise" if spec.codec == "simcc" else "raw outputs, noise",
         "1",
         shares,
-        max(TOLERANCE_NOISE[backend.precision], least),
-        unjudged if least > CHAOTIC else "",
+        # Half of what rounding the input does is nobody's fault; four times as much is.
+        max(limit, 4 * nudge),
+        unjudged if nudge > limit else "",
     )
 
 
 def noise_shares(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray], spec: ModelSpec) -> np.ndarray:
-    """Returns the noise of every output, or for a pose model of every joint's vector or map, as a share.
+    """Returns the noise of every output, or of every person's vectors or maps in one, as a share.
+
+    A person's joints count together: the map of a joint that is out of the picture is flat, and a share of
+    its own spread would say nothing.
 
     Args:
         ours: Raw outputs of a network.
@@ -263,10 +264,10 @@ def noise_shares(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray], spec:
     """
     shares = []
     for found, expected in zip(ours, theirs, strict=True):
-        kept = 1 if spec.kind == "detector" else len(expected) * expected.shape[1]
-        found, expected = (np.float64(each).reshape(kept, -1) for each in (found, expected))
-        spread = np.maximum(expected.std(axis=1), np.finfo("float32").tiny)
-        shares.append(np.sqrt(np.square(found - expected).mean(axis=1)) / spread)
+        shape = (1, 1, -1) if spec.kind == "detector" else (len(expected), expected.shape[1], -1)
+        found, expected = (np.float64(each).reshape(shape) for each in (found, expected))
+        spread = np.maximum(np.sqrt(expected.var(axis=2).mean(axis=1)), np.finfo("float32").tiny)
+        shares.append(np.sqrt(np.square(found - expected).mean(axis=(1, 2))) / spread)
     return np.concatenate(shares)
 
 

@@ -198,21 +198,31 @@ def _changes(reference: dict[str, Estimate], ours: dict[str, Estimate]) -> dict:
 
 
 def _verdict(row: dict) -> dict:
-    """FP32 is held to pixels, lower precisions to AP; random weights have no AP to lose."""
-    precision, reasons = row["precision"], []
+    """FP32 is held to pixels, lower precisions to AP; random weights have no AP to lose.
+
+    A loss beyond the bar whose interval still holds the bar is `unsure`: neither held nor refuted.
+    """
+    precision, reasons, doubts = row["precision"], [], []
     if precision == "fp32":
         if row["share_within"] < REQUIRED_SHARE:
             reasons.append(f"{row['share_within']:.2%} of keypoints within {TOLERANCE_PX} px")
         if row["unpaired"] or row["box_max_px"] > TOLERANCE_PX:
             reasons.append("boxes differ")
+    bar = LARGEST_LOSS[precision]
     for name in ("keypoint", "person"):
-        if row[f"{name}_change"] < -LARGEST_LOSS[precision]:
-            reasons.append(f"{name} AP falls by {-row[f'{name}_change'] * 100:.1f} points")
+        if row[f"{name}_change"] >= -bar or np.isnan(row[f"{name}_change"]):
+            continue
+        said = f"{name} AP falls by {-row[f'{name}_change'] * 100:.1f} points"
+        if row[f"{name}_high"] < -bar:
+            reasons.append(said)
+        else:
+            doubts.append(f"{said}, too few pictures to tell from the {bar * 100:.1f} allowed")
     if precision != "fp32" and np.isnan(row["keypoint_ap"]):
         return {"passed": "", "reason": "not judged: no ground truth here"}
     if row["weights"] == "random":
         return {"passed": "", "reason": "not judged: random weights have no AP"}
-    return {"passed": "no" if reasons else "yes", "reason": "; ".join(reasons)}
+    verdict = "no" if reasons else "unsure" if doubts else "yes"
+    return {"passed": verdict, "reason": "; ".join(reasons + doubts)}
 
 
 def _empty_row(models: str, artefact: tuple[str, str, str], reference: str) -> dict:

@@ -1,4 +1,4 @@
-"""ONNX files of detector and pose estimator: raw heads, dynamic batch, self-describing."""
+"""ONNX files of detector and pose estimator: raw heads, dynamic batch, simplified, self-describing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pose_utils.zoo.specs import (
 )
 
 OPSET = 17
-EXPORT_VERSION = 3
+EXPORT_VERSION = 4
 """Part of every cached file name: raise it when an export changes, and nothing stale is loaded."""
 
 METADATA_KEY = "pose_utils"
@@ -80,6 +80,7 @@ def export_onnx(
     """
     if any_size and spec.kind != "detector":
         raise UsageError(f"{spec.name}: only a detector takes inputs of any size")
+    import onnxslim
     import torch
 
     network = raw_network(load_module(spec, checkpoint), spec)
@@ -101,7 +102,7 @@ def export_onnx(
                 opset_version=OPSET,
                 dynamo=False,
             )
-        model = onnx.load(draft)
+        model = onnxslim.slim(onnx.load(draft))
         onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(describe(spec, digest))})
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, draft)

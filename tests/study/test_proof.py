@@ -10,7 +10,8 @@ from pose_utils.types import Detections, Poses
 
 ROW = {
     "precision": "int8", "weights": "trained", "share_within": 0.5, "unpaired": 0, "box_max_px": 3.0,
-    "keypoint_ap": 0.6, "keypoint_change": 0.0, "person_change": 0.0,
+    "keypoint_ap": 0.6, "keypoint_change": 0.0, "person_change": 0.0, "keypoint_high": -0.02,
+    "person_high": -0.02,
 }  # fmt: skip
 
 
@@ -58,6 +59,17 @@ def test_nobody_anywhere_gives_no_figure():
         ({}, "yes", ""),
         ({"keypoint_change": -0.0099}, "yes", ""),
         ({"keypoint_change": -0.0101}, "no", "keypoint AP falls by 1.0 points"),
+        (
+            {"keypoint_change": -0.0101, "keypoint_high": -0.004},
+            "unsure",
+            "keypoint AP falls by 1.0 points, too few pictures to tell from the 1.0 allowed",
+        ),
+        (
+            {"person_change": -0.05, "keypoint_change": -0.0101, "keypoint_high": 0.004},
+            "no",
+            "person AP falls by 5.0 points; "
+            "keypoint AP falls by 1.0 points, too few pictures to tell from the 1.0 allowed",
+        ),
         ({"person_change": -0.05}, "no", "person AP falls by 5.0 points"),
         ({"precision": "bf16", "keypoint_change": -0.004}, "no", "keypoint AP falls by 0.4 points"),
         ({"precision": "fp32"}, "no", "50.00% of keypoints within 0.5 px; boxes differ"),
@@ -104,9 +116,12 @@ def test_a_run_without_variants_or_pictures_says_why_in_every_row(tmp_path):
 def test_the_sentence_names_what_is_not_recommended():
     from pose_utils.report.reading import proof_sentence
 
-    rows = [proof._empty_row("d+p", artefact, "") for artefact in proof.ARTEFACTS[:3]]
+    rows = [proof._empty_row("d+p", artefact, "") for artefact in proof.ARTEFACTS[:4]]
     assert "No file was proven" in proof_sentence(pd.DataFrame(rows))
     rows[0] |= {"status": "ok", "passed": "yes", "images": 8}
     rows[1] |= {"status": "ok", "passed": "no", "reason": "person AP falls by 2.0 points", "images": 8}
+    rows[3] |= {"status": "ok", "passed": "unsure", "reason": "too few pictures to tell", "images": 8}
     said = proof_sentence(pd.DataFrame(rows))
-    assert "1 of 2 files" in said and "torch bf16 (person AP falls by 2.0 points)" in said
+    assert "1 of 3 files" in said and "Not recommended: two files torch bf16 (person AP falls by 2.0" in said
+    assert "Not shown to hold: two files openvino fp32 (too few pictures to tell)" in said
+    assert "not judged" not in said

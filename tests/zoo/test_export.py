@@ -3,6 +3,7 @@
 import numpy as np
 import onnx
 import onnxruntime
+import onnxslim
 import pytest
 import torch
 
@@ -63,6 +64,13 @@ def test_a_file_says_what_it_needs(name):
     assert tuple(told["input_size"]) == spec.input_size == fixed_input_size(path)
     assert told["weights_digest"] == "random-0"
     assert onnx.load(path).opset_import[0].version == told["opset"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_simplifier_finds_nothing_left_to_take_away(name):
+    model = onnx.load(exported(name))
+    assert len(onnxslim.slim(onnx.load(exported(name))).graph.node) == len(model.graph.node)
+    assert not {node.op_type for node in model.graph.node} & {"Identity", "Constant", "Shape"}
 
 
 def test_an_export_is_made_once(monkeypatch):
