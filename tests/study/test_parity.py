@@ -83,7 +83,7 @@ def test_a_detector_with_random_weights_is_compared_by_its_raw_outputs(workloads
     (row,) = compare(NANO, "onnxruntime", "fp32", workloads, "random")
     assert (row["unit"], row["passed"], row["weights"]) == ("1", "yes", "random")
     assert (row["quantity"], row["n"]) == ("raw outputs, noise", 6)
-    assert row["max_diff"] < row["tolerance"] <= 4 * parity.TOLERANCE_NOISE["fp32"]
+    assert row["max_diff"] < row["tolerance"] <= 0.1
 
 
 @pytest.mark.parametrize("mistake", [{"mean": (0.0, 0.0, 0.0)}, {"channels": "rgb"}], ids=str)
@@ -143,11 +143,14 @@ def test_weights_that_magnify_any_rounding_are_not_judged_and_say_so():
     assert row["passed"] == "" and row["reason"].startswith("not judged") and np.isnan(row["tolerance"])
 
 
-def test_noise_is_measured_about_the_mean_of_each_vector():
-    theirs = np.random.default_rng(0).normal(5, 1, (3, 17, 384))
+def test_noise_is_a_share_of_what_the_picture_changes():
+    """Most of what an untrained network says is the same for every picture, and does not count."""
+    same = 1000 * np.random.default_rng(2).normal(0, 1, (1, 17, 384))
+    theirs = same + np.random.default_rng(0).normal(0, 1, (3, 17, 384))
     ours = theirs + 0.1 * np.random.default_rng(1).normal(0, 1, theirs.shape)
-    shares = parity.noise_shares([ours], [theirs], TINY)
+    shares = parity.noise_shares([ours], [theirs], [same])
     assert shares.shape == (3,) and shares == pytest.approx(0.1, rel=0.2)
+    assert parity.noise_shares([same.repeat(3, axis=0)], [theirs], [same]) == pytest.approx(1.0)
 
 
 def test_one_wrong_joint_of_a_person_is_seen_and_the_noise_of_a_flat_one_is_not():
@@ -156,7 +159,7 @@ def test_one_wrong_joint_of_a_person_is_seen_and_the_noise_of_a_flat_one_is_not(
     ours = theirs.copy()
     ours[0, 4] = np.random.default_rng(1).normal(0, 1, 384)
     ours[1, 4] += np.random.default_rng(1).normal(0, 1e-3, 384)
-    wrong, flat = parity.noise_shares([ours], [theirs], TINY)
+    wrong, flat = parity.noise_shares([ours], [theirs], [np.zeros((1, 17, 384))])
     assert wrong > parity.TOLERANCE_NOISE["int8"] > parity.TOLERANCE_NOISE["fp16"] > flat
 
 
