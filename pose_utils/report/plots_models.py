@@ -79,7 +79,7 @@ def parity_dots(parity: pd.DataFrame) -> Figure:
                 [row["tolerance"]] * 2, [height - 0.32, height + 0.32], color=current_theme().ink, linewidth=2
             )
         axes.set_xscale("log")
-        axes.set_xlabel(f"largest difference, {unit}")
+        axes.set_xlabel("largest noise, a share" if unit == "1" else f"largest difference, {unit}")
     for index, row in parity[parity["status"] != "ok"].iterrows():
         reason = f"{row['status']}: {_shortened(row['reason'], 70 // len(units))}"
         write_beside(panels[0], reason, (panels[0].get_xlim()[0], order.index(names[index])), muted=True)

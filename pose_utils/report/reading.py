@@ -199,9 +199,10 @@ def failure_sentence(losses: pd.DataFrame, origin: str) -> str:
     totals = rows.groupby("value")["lost"].sum().sort_values(ascending=False)
     everybody = losses[(losses["group"] == "category") & (losses["condition"] != "clean")]
     persons = everybody.groupby(["models", "condition", "severity"])["persons"].first().sum()
+    category = str(totals.index[0]).replace("_", " ")
     return (
         f"Over all corrupted conditions {totals.sum()} of {persons} persons were lost; most of them, "
-        f"{totals.iloc[0]}, to the category {totals.index[0]!r} "
+        f'{totals.iloc[0]}, to the category "{category}" '
         f"({origin}, each counted under each condition)."
     )
 
@@ -211,6 +212,7 @@ def loss_table(losses: pd.DataFrame, group: str) -> pd.DataFrame:
     rows = losses[(losses["group"] == group) & (losses["condition"] != "clean")]
     table = rows.groupby("value", as_index=False)[["persons", "lost"]].sum()
     table["share"] = table["lost"] / table["persons"]
+    table["value"] = table["value"].str.replace("_", " ")
     return table.sort_values("share", ascending=False, ignore_index=True).rename(columns={"value": group})
 
 
