@@ -12,11 +12,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
-from filelock import FileLock
-
 from pose_utils import paths
 from pose_utils.errors import InputError, Unavailable
 from pose_utils.zoo.artifacts import Artifact
+from pose_utils.zoo.locks import making
 from pose_utils.zoo.manifest import digest
 from pose_utils.zoo.quantize import fp16_onnx, variant_layers
 
@@ -131,9 +130,8 @@ def build_engine(
             raise InputError(f"{artifact.name}: an INT8 engine needs the quantised file")
         source = fp16_onnx(artifact.path, artifact.digest) if precision == "fp16" else artifact.path
     path = engine_path(artifact, precision, target, flavour, trt.__version__, source)
-    path.parent.mkdir(parents=True, exist_ok=True)
     notes = path.with_suffix(".json")
-    with FileLock(path.with_suffix(".lock")):
+    with making(path):
         if path.is_file() and notes.is_file():
             return Engine(path, target, precision, 0.0, json.loads(notes.read_text()))
         start = time.perf_counter()

@@ -9,11 +9,11 @@ import warnings
 from pathlib import Path
 
 import onnx
-from filelock import FileLock
 
 from pose_utils import __version__, paths
 from pose_utils.errors import InputError, UsageError
 from pose_utils.zoo.checkpoints import load_module, output_names, raw_network
+from pose_utils.zoo.locks import making
 from pose_utils.zoo.specs import (
     MAX_PERSONS,
     NMS_IOU,
@@ -41,8 +41,7 @@ def cached_onnx(spec: ModelSpec, checkpoint: Path | None, digest: str, any_size:
     """
     key = re.sub(r"[^\w.-]", "-", digest)[:16] + ("-any-size" if any_size else "")
     target = paths.cache_dir() / "exports" / f"{spec.name}-{key}-v{EXPORT_VERSION}.onnx"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_suffix(".lock")):
+    with making(target):
         if not _is_export_of(target, digest):
             export_onnx(spec, checkpoint, target, digest, any_size)
     return target

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from filelock import FileLock
 from onnx import numpy_helper
 
 from pose_utils import __version__, paths
@@ -26,6 +25,7 @@ from pose_utils.zoo import fused_sampling as sampling
 from pose_utils.zoo.artifacts import Artifact
 from pose_utils.zoo.export import METADATA_KEY, OPSET, describe, read_metadata
 from pose_utils.zoo.graph_writer import GraphWriter
+from pose_utils.zoo.locks import making
 from pose_utils.zoo.specs import MAX_PERSONS, NMS_IOU, ModelSpec
 
 FUSED_VERSION = 2
@@ -46,8 +46,7 @@ def cached_fused(detector: Artifact, pose: Artifact, precision: str, files: tupl
     key = hashlib.sha256("".join([detector.digest, pose.digest, *(path.name for path in files)]).encode())
     name = f"{_models(detector, pose)}-fused-{precision}-{key.hexdigest()[:16]}-v{FUSED_VERSION}"
     target = paths.cache_dir() / "exports" / f"{name}.onnx"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_suffix(".lock")):
+    with making(target):
         if not target.is_file():
             model = fuse(detector, pose, precision, files)
             draft = target.with_suffix(".draft")

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pandas as pd
-from filelock import FileLock
 
 from pose_utils import paths
 from pose_utils.zoo.export import METADATA_KEY, read_metadata
+from pose_utils.zoo.locks import making
 from pose_utils.zoo.sensitivity import activation_ranges, layer_noise, tolerable
 from pose_utils.zoo.spoiling import LAYERS, layers_of, with_eight_bits, with_half_precision
 
@@ -153,8 +153,7 @@ def _variant(
         seen.update(sample.tobytes())
     name = f"{path.stem}-{seen.hexdigest()[:16]}-{kind}-v{VARIANT_VERSION}.onnx"
     target = paths.cache_dir() / "exports" / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_suffix(".lock")):
+    with making(target):
         if not target.is_file():
             with tempfile.TemporaryDirectory(dir=target.parent) as folder:
                 draft = Path(folder) / target.name
