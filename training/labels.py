@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_utils.study.atomic import write_atomic
+from pose_utils.atomic import write_atomic
 from pose_utils.types import NUM_KEYPOINTS
 
 COCO_KEYPOINTS = (

@@ -18,8 +18,8 @@ from typing import Any
 import pandas as pd
 
 from pose_utils import paths
+from pose_utils.atomic import remove_leftovers, write_atomic
 from pose_utils.errors import InputError, UsageError
-from pose_utils.study.atomic import remove_leftovers, write_atomic
 from pose_utils.study.schemas import SCHEMAS, STR
 
 SCHEMA_VERSION = 1

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pose_utils import paths
+from pose_utils.atomic import remove_leftovers, write_atomic
 from pose_utils.errors import InputError
-from pose_utils.study.atomic import remove_leftovers, write_atomic
 from pose_utils.study.records import RunFolder
 
 ROW = {
@@ -66,7 +66,7 @@ def test_a_read_only_folder_is_said(tmp_path):
 
 def killed_while_writing(folder):
     program = (
-        "import os, sys, time; from pathlib import Path; from pose_utils.study.atomic import write_atomic\n"
+        "import os, sys, time; from pathlib import Path; from pose_utils.atomic import write_atomic\n"
         "def write(path):\n    path.write_text('half'); os.kill(os.getpid(), 9)\n"
         f"write_atomic(Path({str(folder)!r}) / 'a.csv', write)"
     )
