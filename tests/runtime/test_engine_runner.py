@@ -1,4 +1,4 @@
-"""The runner of TensorRT engines, on a CPU: the execution context reads and writes addresses as TensorRT's does."""
+"""The runner of TensorRT engines, on a CPU: its context reads and writes addresses as TensorRT's does."""
 
 import ctypes
 from types import SimpleNamespace
