@@ -94,9 +94,7 @@ def proof_sentence(proof: pd.DataFrame) -> str:
             reasons = zip(names[those], done.loc[those, "reason"], strict=True)
             text += f" {heading}: {'; '.join(f'{name} ({why})' for name, why in reasons)}."
     if not judged.all():
-        text += (
-            " The rest is not judged, because these pictures have no ground truth or the weights are random."
-        )
+        text += " The rest is not judged, because the weights are random."
     return text
 
 
