@@ -25,6 +25,14 @@ METRIC_NAMES: Mapping[str, str] = {
 """What a metric is called on an axis; a metric not listed here is printed as it is named."""
 
 
+BOX_NAMES = {
+    "truth": "true",
+    "clean": "of the clean picture",
+    "detected_on_clean": "detected, posed on the clean picture",
+}
+"""Where boxes came from, in words (`study.condition_pass.BOXES`)."""
+
+
 def metric_by_condition(metrics: pd.DataFrame, metric: str, hue: str = "boxes") -> Figure:
     """Draws one metric per condition as a dot with its 95 % interval, a mark for each value of `hue`.
 
@@ -47,7 +55,8 @@ def metric_by_condition(metrics: pd.DataFrame, metric: str, hue: str = "boxes") 
         heights = np.array([order.index(label) for label in labels[chosen]]) + offset
         part = rows[chosen]
         axes.hlines(heights, part["low"], part["high"], color=mark.colour, linewidth=4, alpha=0.45)
-        axes.plot(part["value"], heights, mark.marker, color=mark.colour, label=name, markersize=7.5)
+        label = BOX_NAMES.get(name, readable(name))
+        axes.plot(part["value"], heights, mark.marker, color=mark.colour, label=label, markersize=7.5)
         if len(marks) == 1:
             edge = part["high"].fillna(part["value"])
             for x, value, height in zip(edge, part["value"], heights, strict=True):

@@ -54,6 +54,10 @@ def loss_by_stage(table: pd.DataFrame) -> Figure:
 _STAGES = ("detector", "pose model")
 
 
+LEAST_CHANGE = 0.01
+"""Half of the least range that changes of precision are drawn over."""
+
+
 def precision_changes(table: pd.DataFrame, metric: str = "change") -> Figure:
     """Draws by how much each precision differs from the run's own under each condition, with intervals.
 
@@ -77,6 +81,9 @@ def precision_changes(table: pd.DataFrame, metric: str = "change") -> Figure:
         axes.hlines(heights, part["low"], part["high"], color=mark.colour, linewidth=4, alpha=0.45)
         axes.plot(part["value"], heights, mark.marker, color=mark.colour, label=name, markersize=7)
     axes.axvline(0, color=current_theme().muted, linewidth=1)
+    # Rounding alone must not fill the figure.
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, -LEAST_CHANGE), max(high, LEAST_CHANGE))
     axes.set_yticks(range(len(order)), order)
     axes.set_ylim(-0.6, len(order) - 0.4)
     measured = next(name for name in ("keypoint_ap", "consistency") if name in set(table["metric"]))
