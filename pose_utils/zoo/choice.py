@@ -13,19 +13,18 @@ from pose_utils.zoo.specs import ModelSpec, get_spec, parse_models
 BEST_RTM = "rtmdet-m+rtmpose-m"
 """The pair of the published comparison."""
 
-BUNDLED: tuple[str, ...] = ()
-"""Small RTM pairs that the project itself brings, best first; "auto" takes them before MoveNet.
-
-To add one: its specs in `specs.py`, its files in `assets.toml` with a `package:pose_utils/...` source,
-and "detector+pose" here.
-"""
+BUNDLED: tuple[str, ...] = ("rtmdet-nano-demo+rtmpose-t-demo",)
+"""Small RTM pairs that the project itself trained and brings, best first (`zoo/bundled/README.md`)."""
 
 _STAND_IN = "movenet-multipose"
 
 PREFERRED: tuple[str, ...] = (
-    BEST_RTM, "rtmdet-nano+rtmpose-m", *BUNDLED, "rtmdet-nano+pp-tinypose", _STAND_IN,
+    BEST_RTM, "rtmdet-nano+rtmpose-m", "rtmdet-nano+pp-tinypose", _STAND_IN, *BUNDLED,
 )  # fmt: skip
-"""What "auto" tries, best first."""
+"""What "auto" tries, most accurate first."""
+
+STUDIED: tuple[str, ...] = (*PREFERRED[:3], *BUNDLED, _STAND_IN)
+"""What "auto" tries in a study: two stages before one, and RTM networks before any other."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +49,15 @@ class ModelChoice:
         return parse_models(self.models)
 
 
-def choose_models(models: str = "auto") -> ModelChoice:
+def choose_models(models: str = "auto", study: bool = False) -> ModelChoice:
     """Settles which models a run uses, fetching their weights where they can be had.
 
     Args:
         models: "auto", "rtm", "movenet", "detector+pose", a one-stage name or a published name.
+        study: Whether "auto" goes by `STUDIED`, not by `PREFERRED`.
 
     Returns:
-        The choice. "auto" ends with the best pair of `PREFERRED` whose trained weights can be had; every
+        The choice. "auto" ends with the first pair of its list whose trained weights can be had; every
         other name is kept, and `trained` says whether its weights can be had.
 
     Raises:
@@ -67,7 +67,7 @@ def choose_models(models: str = "auto") -> ModelChoice:
     if models != "auto":
         return _named(BEST_RTM if models == "rtm" else "+".join(spec.name for spec in parse_models(models)))
     missing: dict[str, list[AssetError]] = {}
-    for candidate in PREFERRED:
+    for candidate in STUDIED if study else PREFERRED:
         failures = _fetch_weights(candidate)
         if not failures:
             return ModelChoice(candidate, True, _auto_reason(candidate, missing), _trained_on(candidate))
@@ -100,9 +100,14 @@ def _named(models: str) -> ModelChoice:
 def _auto_reason(chosen: str, missing: dict[str, list[AssetError]]) -> str:
     if not missing:
         return f"{chosen} runs with trained weights, the best pair there is."
-    kind = "Google's one-stage model" if chosen == _STAND_IN else "the best pair whose weights are here"
+    kind = _KINDS.get(chosen, "the best pair whose weights are here")
     why = _why(missing[BEST_RTM])
     return f"Trained weights of {BEST_RTM} cannot be had ({why}), so {chosen}, {kind}, runs in its place."
+
+
+_KINDS = {_STAND_IN: "Google's one-stage model"} | dict.fromkeys(
+    BUNDLED, "the project's own demo pair of the same architecture"
+)
 
 
 def _why(errors: Iterable[AssetError]) -> str:

@@ -142,3 +142,12 @@ def test_every_precision_keeps_its_promise_or_its_row_says_that_it_does_not(trut
 @pytest.mark.network
 def test_movenet_reaches_its_known_ap():
     assert ap("movenet-multipose", "detected").keypoint_ap == pytest.approx(0.350, abs=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("boxes", "expected"), [("detected", 0.152), ("truth", 0.228)])
+def test_the_bundled_pair_keeps_the_figures_of_its_model_card(boxes, expected):
+    found = ap("rtmdet-nano-demo+rtmpose-t-demo", boxes)
+    assert found.keypoint_ap == pytest.approx(expected, abs=0.01)
+    if boxes == "detected":
+        assert found.person_ap == pytest.approx(0.195, abs=0.01)

@@ -63,6 +63,16 @@ def test_auto_ends_with_movenet_and_says_why_in_one_sentence(world):
     assert [spec.kind for spec in chosen.specs] == ["one-stage"]
 
 
+def test_a_study_takes_the_projects_own_pair_before_movenet_and_the_rest_after(world):
+    world.here = {"rtmdet-nano-demo.safetensors", "rtmpose-t-demo.safetensors", "movenet-multipose.tflite"}
+    assert choose_models("auto").models == "movenet-multipose"
+    studied = choose_models("auto", study=True)
+    assert (studied.models, studied.trained) == (choice.BUNDLED[0], True)
+    assert "demo pair of the same architecture" in studied.reason and len(studied.trained_on) == 2
+    world.here -= {"movenet-multipose.tflite"}
+    assert choose_models("auto").models == choice.BUNDLED[0]
+
+
 def test_auto_without_anything_is_an_error_that_lists_everything(world):
     with pytest.raises(AssetError, match=r"(?s)no trained weights.*rtmdet-m\.pth.*movenet-multipose\.tflite"):
         choose_models("auto")
@@ -111,5 +121,6 @@ def test_offline_is_given_as_the_reason(world, monkeypatch):
 
 
 def test_everything_that_auto_tries_is_a_pipeline():
+    assert set(choice.STUDIED) == set(choice.PREFERRED)
     for models in choice.PREFERRED:
         assert choice.parse_models(models)

@@ -24,7 +24,7 @@ phases = [
     {
         "name": "whole",
         "schedule": {
-            "steps": 800,
+            "steps": 5200,
             "lr": 1e-3,
             "warmup": 30,
             "decay": 0.6,

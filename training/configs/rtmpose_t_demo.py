@@ -27,7 +27,7 @@ phases = [
     {
         "name": "full",
         "schedule": {
-            "steps": 2000,
+            "steps": 9000,
             "lr": 1e-3,
             "warmup": 30,
             "decay": 0.6,
