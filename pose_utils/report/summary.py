@@ -11,6 +11,7 @@ from pose_utils.report.reading_robustness import bottleneck_sentence
 from pose_utils.report.recommendation import PIPELINES, command, recommend
 from pose_utils.study.attribution import attribution_table
 from pose_utils.study.latency import latency_summary, name_models, speedups
+from pose_utils.zoo.choice import BUNDLED
 
 BASELINE = ("torch", "fp32")
 """Back end and precision that speed-ups are counted from, of the same models on the same device."""
@@ -140,6 +141,8 @@ def _accuracy(metrics: pd.DataFrame | None) -> list[str]:
             )
         if not attribution_table(metrics).empty:
             points.append(bottleneck_sentence(metrics))
+        for models in sorted(set(values["models"]) & set(BUNDLED)):
+            points.append(f"All this is of {models}: small demo weights that stand in for released ones.")
         return points
     return ["Accuracy was not measured in this run."]
 

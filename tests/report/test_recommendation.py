@@ -65,3 +65,11 @@ def test_models_beside_those_of_the_table_do_not_take_its_headline(synthetic):
     other = synthetic.latency(configs=small).assign(models="rtmdet-nano+rtmpose-t")
     found = answer({"latency.parquet": pd.concat([synthetic.latency(), other])}, {})
     assert found.headline.startswith("On this machine, openvino-bf16-cpu runs rtmdet-m+rtmpose-m fastest")
+
+
+def test_the_answer_says_when_its_accuracy_is_that_of_demo_weights(synthetic):
+    said = "rtmdet-nano-demo+rtmpose-t-demo: small demo weights that stand in for released ones."
+    metrics = synthetic.metrics()
+    for models, expected in (("rtmdet-nano+rtmpose-m", False), ("rtmdet-nano-demo+rtmpose-t-demo", True)):
+        points = answer({"metrics.csv": metrics.assign(models=models)}, {}).points
+        assert any(said in point for point in points) == expected
