@@ -18,12 +18,12 @@ BUNDLED: tuple[str, ...] = ("rtmdet-nano-demo+rtmpose-t-demo",)
 
 _STAND_IN = "movenet-multipose"
 
-PREFERRED: tuple[str, ...] = (
-    BEST_RTM, "rtmdet-nano+rtmpose-m", "rtmdet-nano+pp-tinypose", _STAND_IN, *BUNDLED,
-)  # fmt: skip
+_RELEASED = (BEST_RTM, "rtmdet-nano+rtmpose-m", "rtmdet-nano+pp-tinypose")
+
+PREFERRED: tuple[str, ...] = (*_RELEASED, _STAND_IN, *BUNDLED)
 """What "auto" tries, most accurate first."""
 
-STUDIED: tuple[str, ...] = (*PREFERRED[:3], *BUNDLED, _STAND_IN)
+STUDIED: tuple[str, ...] = (*_RELEASED, *BUNDLED, _STAND_IN)
 """What "auto" tries in a study: two stages before one, and RTM networks before any other."""
 
 

@@ -126,6 +126,16 @@ def test_a_library_that_records_by_itself_is_not_recorded_again(made):
     assert made.runner.run(batch(2))[0].shape == (2, 1) and made.stream.records == 0
 
 
+def test_kernels_are_kept_once_a_bucket(made):
+    kept = []
+    runner = EngineRunner(
+        Context, "input", ["sum", "max"], LARGEST, made.stream, keep=lambda: kept.append(runner.buckets)
+    )
+    for count in (3, 4, 1, 3):
+        runner.run(batch(count))
+    assert kept == [(4,), (4, 1)]
+
+
 class Cache:
     def __init__(self):
         self.content = b""

@@ -61,6 +61,7 @@ class EngineRunner:
         largest: int,
         stream: GpuStream,
         records: bool = True,
+        keep: Callable[[], None] = lambda: None,
     ) -> None:
         """Allocates nothing yet: a bucket's buffers are made when its first batch comes.
 
@@ -72,10 +73,12 @@ class EngineRunner:
             largest: Largest batch of the engine's optimisation profile.
             stream: What it runs on.
             records: Record launches as CUDA graphs; False where the library does so by itself.
+            keep: Called after a bucket is made, whose kernels are compiled by then.
         """
         self._open_context = open_context
         self._input, self._outputs = input_name, tuple(output_names)
         self._largest, self._stream, self._records = largest, stream, records
+        self._keep = keep
         self._buckets: dict[int, _Bucket] = {}
 
     @property
@@ -96,6 +99,7 @@ class EngineRunner:
             self._buckets[size] = _Bucket(
                 self._open_context(), self._input, self._outputs, shape, self._stream, self._records
             )
+            self._keep()
         return self._buckets[size].run(inputs)
 
 

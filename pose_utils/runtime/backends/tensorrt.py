@@ -48,10 +48,10 @@ class TensorRTBackend(Backend):
         )
         (input_name,) = set(tensors) - set(self.output_names)
         largest = engine.get_tensor_profile_shape(input_name, 0)[2][0]
-        open_context, self._keep = context_maker(trt, engine, built.path, torch.cuda.get_device_name())
+        open_context, keep = context_maker(trt, engine, built.path, torch.cuda.get_device_name())
         records = not records_itself(trt)
         self._runner = EngineRunner(
-            open_context, input_name, self.output_names, largest, GpuStream(), records
+            open_context, input_name, self.output_names, largest, GpuStream(), records, keep
         )
         self.provider_used = f"{torch.cuda.get_device_name()}, {trt.__name__} {trt.__version__}"
 
@@ -62,11 +62,7 @@ class TensorRTBackend(Backend):
 
     def run(self, inputs: np.ndarray) -> list[np.ndarray]:
         """See Backend.run."""
-        buckets = self._runner.buckets
-        outputs = self._runner.run(inputs)
-        if self._runner.buckets != buckets:
-            self._keep()
-        return outputs
+        return self._runner.run(inputs)
 
 
 class TensorRTRTXBackend(TensorRTBackend):
