@@ -7,6 +7,18 @@ import numpy as np
 import pytest
 
 
+def pytest_configure(config):
+    """Gives each worker of pytest-xdist cores of its own, and so every process that its tests start.
+
+    The thread pools of the runtimes spin while they wait. Two workers that both use every core stop each
+    other so often that a benchmark of seconds takes a quarter of an hour.
+    """
+    if hasattr(config, "workerinput") and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        worker, workers = int(config.workerinput["workerid"][2:]), config.workerinput["workercount"]
+        os.sched_setaffinity(0, cores[worker::workers] or cores)
+
+
 @pytest.fixture(scope="session")
 def session_cache(tmp_path_factory):
     """The folder that stands for the user's cache; the workers of pytest-xdist share it."""

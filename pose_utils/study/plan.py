@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from pose_utils.errors import not_allowed
+from pose_utils.zoo.choice import BUNDLED
 from pose_utils.zoo.engines import TARGETS
 
 
@@ -76,7 +77,7 @@ DARK_AND_NOISY = ("low_light_moderate", "low_light_severe", "noise_moderate", "n
 PLANS: Mapping[str, Plan] = MappingProxyType(
     {
         "smoke": Plan(
-            rtm_models="rtmdet-nano+rtmpose-t",
+            rtm_models=BUNDLED[0],
             clip_frames=4,
             parity_pictures=1,
             proof_pictures=0,
