@@ -129,6 +129,11 @@ def test_what_a_back_end_cannot_do_is_refused_with_the_reason(name, precision, d
     assert reason in refusal(name, precision, device)
 
 
+def test_a_session_leaves_the_cores_to_the_next_network():
+    session = open_backend("onnxruntime", SPECS["rtmpose-t"], weights="random")._session
+    assert session.get_session_options().get_session_config_entry("session.force_spinning_stop") == "1"
+
+
 class ProviderLost:
     """A session that comes up without the provider that was asked for."""
 
