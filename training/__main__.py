@@ -10,7 +10,10 @@ import cv2
 import torch
 
 from pose_utils.errors import PoseUtilsError, UsageError
+from pose_utils.study.annotations import load_coco_keypoints
+from pose_utils.study.records import RunFolder, write_atomic
 from training import material
+from training.gains import compare_runs
 from training.recipe import Recipe
 
 
@@ -22,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     publish = commands.add_parser("publish", help="write the averaged weights as FP16 safetensors")
     pair = commands.add_parser("pair", help="fine-tune twice, with corruptions and without")
     keep = commands.add_parser("keep", help="write what training has come to, to go on from elsewhere")
+    gains = commands.add_parser("gains", help="compare two robustness runs, such as those of the pair")
     for command in (run, pair, publish, keep):
         command.add_argument("config", type=Path, help="such as training/configs/rtmpose_t_demo.py")
         command.add_argument(
@@ -44,8 +48,14 @@ def main(arguments: list[str] | None = None) -> int:
     publish.add_argument("target", type=Path, help="a .safetensors or .onnx file")
     keep.add_argument("target", type=Path, help="a .safetensors file")
     publish.add_argument("--run", help="pair-plain or pair-corrupted in place of the last phase")
+    gains.add_argument("before", help="run folder of `python -m pose_utils robustness`")
+    gains.add_argument("after", help="the other one's")
+    gains.add_argument("--annotations", type=Path, required=True, help="COCO keypoints of their pictures")
+    gains.add_argument("--csv", type=Path, help="also keep the table")
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.command == "gains":
+            return _print_gains(chosen)
         recipe = Recipe.read(chosen.config, chosen.folder, chosen.steps)
         if chosen.command == "publish":
             print(recipe.publish(chosen.target, chosen.run))
@@ -66,6 +76,15 @@ def main(arguments: list[str] | None = None) -> int:
     except PoseUtilsError as error:
         print(error, file=sys.stderr)
         return 64 if isinstance(error, UsageError) else 2
+    return 0
+
+
+def _print_gains(chosen: argparse.Namespace) -> int:
+    truth = load_coco_keypoints(chosen.annotations)
+    table = compare_runs(RunFolder.open(chosen.before), RunFolder.open(chosen.after), truth)
+    print(table.to_string(index=False, float_format="{:.3f}".format))
+    if chosen.csv:
+        write_atomic(chosen.csv, lambda target: table.round(4).to_csv(target, index=False))
     return 0
 
 

@@ -1,14 +1,42 @@
 """A pipeline whose every answer is known, and the study run with it."""
 
+import json
+
 import cv2
 import numpy as np
 
 from pose_utils.study import robustness
+from pose_utils.study.annotations import load_coco_keypoints
 from pose_utils.study.records import RunFolder
 from pose_utils.types import Detections, Poses
+from tests.study.scenes import coco_of
 
 GRID = np.array([(20.0 * (i % 4), 25.0 * (i // 4)) for i in range(17)])
 PLACES = [[(20, 30)], [(30, 20), (150, 60)], [], [(60, 70)]]  # persons of four pictures of 240 x 180
+
+
+def draw_pictures(root):
+    """Writes a picture for each of PLACES; returns their files and their truth."""
+    folder = root / "pictures"
+    folder.mkdir()
+    layout = []
+    for number, places in enumerate(PLACES, start=1):
+        image = np.full((180, 240, 3), 10, np.uint8)
+        for x, y in places:
+            image[y : y + 100, x : x + 80] = 230
+        cv2.imwrite(str(folder / f"{number:04d}.png"), image)
+        layout.append(
+            [
+                {
+                    "keypoints": np.column_stack([GRID + place, np.full(17, 2)]),
+                    "box": [*place, place[0] + 80, place[1] + 100],
+                }
+                for place in places
+            ]
+        )
+    truth_file = root / "truth.json"
+    truth_file.write_text(json.dumps(coco_of(layout)))
+    return sorted(folder.iterdir()), load_coco_keypoints(truth_file, folder)
 
 
 class ByBrightness:
