@@ -60,11 +60,18 @@ class ConditionPictures:
     seed: int
 
     def names(self, limit: int) -> list[str]:
-        """Returns pictures in which somebody was found, `limit` at most, spread over the whole set."""
+        """Returns pictures in which somebody was found, `limit` at most, spread over the whole set.
+
+        Where nobody was found in any, the pictures are chosen from all that could be read.
+        """
         persons = self.run.read("persons.parquet")
         clean = persons[(persons["condition"] == "clean") & (persons["boxes"] == "detected")]
         found = set(clean["image"])
         peopled = [path.name for path in self.material.paths if path.name in found]
+        if not peopled:
+            skipped = self.run.info().get("robustness_skipped", {}).values()
+            unreadable = {name for part in skipped for name in part}
+            peopled = [path.name for path in self.material.paths if path.name not in unreadable]
         spread = np.linspace(0, len(peopled) - 1, min(limit, len(peopled))).round().astype(int)
         return [peopled[index] for index in spread]
 

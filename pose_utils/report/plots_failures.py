@@ -25,6 +25,7 @@ def loss_by_stage(table: pd.DataFrame) -> Figure:
     Args:
         table: As `attribution.attribution_table` returns it, of one model.
     """
+    table = table[table[["detector", "pose"]].notna().any(axis=1)]
     if table.empty:
         return empty_figure("No loss was split between the stages in this run.")
     figure, (axes,) = new_figure(1.3 + 0.5 * len(table))

@@ -159,6 +159,8 @@ def attribution_sentence(metrics: pd.DataFrame) -> str:
         kept = metrics[(metrics["metric"] == "persons_kept") & (metrics["condition"] != "corrupted")]
         if kept.empty:
             return "Accuracy was not measured in this run."
+        if kept["value"].isna().all():
+            return "Nobody was found in the clean pictures, so no condition had anybody to lose."
         worst = kept.loc[kept["value"].idxmin()]
         return (
             "These pictures have no ground truth: predictions are compared with those on the clean picture. "

@@ -32,7 +32,7 @@ def worst_table(worst: pd.DataFrame) -> pd.DataFrame:
     Args:
         worst: As `galleries.worst_cases` returns it.
     """
-    severity = worst["severity"].map(lambda level: f" {level}" if level else "")
+    severity = pd.Series([f" {level}" if level else "" for level in worst["severity"]], worst.index, str)
     return pd.DataFrame({
         "picture": worst["image"], "condition": worst["condition"].str.replace("_", " ") + severity,
         "category": worst["category"].str.replace("_", " "),
