@@ -186,11 +186,18 @@ def _robustness(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from pose_utils.report.notebooks import run_notebooks
     from pose_utils.report.page import build_page
+    from pose_utils.study.material import choose_material
 
+    given = {"images": options.images, "annotations": options.annotations}
+    # The notebooks run in a folder of their own.
+    pictures = {name: str(path.resolve()) for name, path in given.items() if path is not None}
+    if pictures:
+        choose_material(**pictures)  # what is wrong with them is said now, not after four notebooks
     run_dir = options.run_dir or paths.RUNS / new_run_id()
     result = run_notebooks(
-        options.profile, options.models, options.device, options.seed, run_dir, options.notebooks or None
-    )
+        options.profile, options.models, options.device, options.seed, run_dir, options.notebooks or None,
+        pictures,
+    )  # fmt: skip
     for outcome in result.outcomes:
         if outcome.status != "ok":
             print(f"{outcome.name} {outcome.status}: {outcome.reason}", file=sys.stderr)

@@ -171,6 +171,8 @@ def _add_report(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--notebooks", type=_names, default=(), metavar="NAME,...", help="default: all seven"
     )
+    command.add_argument("--images", type=Path, default=None, help="05 and 06 run on your own pictures")
+    command.add_argument("--annotations", type=Path, default=None, help="COCO keypoints of those pictures")
     command.add_argument("--run-dir", type=Path, default=None, help="continue in this run folder")
 
 

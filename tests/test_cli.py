@@ -264,6 +264,25 @@ def test_export_of_a_model_without_pytorch_weights_is_2(tmp_path, capsys):
     assert "not to be had as onnx" in capsys.readouterr().err
 
 
+def test_a_report_runs_on_pictures_of_the_users_own(monkeypatch, tmp_path, picture, capsys):
+    seen = []
+
+    def run_notebooks(*arguments):
+        seen.append(arguments[-1])
+        return SimpleNamespace(outcomes=(), exit_code=0)
+
+    monkeypatch.setattr("pose_utils.report.notebooks.run_notebooks", run_notebooks)
+    monkeypatch.setattr("pose_utils.report.page.build_page", lambda run_dir: run_dir)
+    monkeypatch.chdir(picture.parent)
+    report = ["report", "--run-dir", str(tmp_path / "run")]
+    assert cli.main([*report, "--images", "."]) == 0
+    assert cli.main(report) == 0
+    assert seen == [{"images": str(picture.parent.resolve())}, {}]
+    assert cli.main([*report, "--images", str(tmp_path / "nowhere")]) == 2
+    assert cli.main([*report, "--annotations", "some.json"]) == 64
+    assert len(seen) == 2 and "without images" in capsys.readouterr().err
+
+
 def test_a_table_that_cannot_be_written_is_no_traceback(monkeypatch, tmp_path, capsys):
     import pandas as pd
 
