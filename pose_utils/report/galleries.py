@@ -16,6 +16,7 @@ from pose_utils.palette import HALO, bgr
 from pose_utils.report.joint_table import joint_table
 from pose_utils.report.sheets import contact_sheet
 from pose_utils.report.viewer import Case
+from pose_utils.report.words import readable
 from pose_utils.runtime.drawing import draw_poses
 from pose_utils.runtime.media import open_source, read_image
 from pose_utils.runtime.pipeline import PosePipeline
@@ -226,7 +227,7 @@ def worst_sheet(pictures: ConditionPictures, worst: pd.DataFrame) -> np.ndarray:
         scale = case.original.shape[1] / pictures.width(row.image)
         truth = draw_poses(case.original, _scaled(expected, scale), boxes=False)
         panels += [_framed(picture, row, expected, scale) for picture in (truth, case.annotated)]
-        why = row.category.replace("_", " ")
+        why = readable(row.category)
         labels += ["expected", f"{row.condition.replace('_', ' ')}: {why}"]
     return contact_sheet(panels, labels, columns=4, cell=(300, 225))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from pose_utils.report.words import readable
 from pose_utils.runtime.similarity import keypoint_similarity
 from pose_utils.study.failure_rules import JITTER_KS, References, assign
 from pose_utils.study.oks import AREA_OF_BOX
@@ -35,7 +36,7 @@ def joint_table(poses: Poses, expected: Poses) -> pd.DataFrame:
         away = [np.hypot(*(poses.keypoints[pose, joint] - expected.keypoints[person, joint]))
                 for person, pose in seen]  # fmt: skip
         rows.append({
-            "joint": name.replace("_", " "), "labelled": int(labelled[:, joint].sum()),
+            "joint": readable(name), "labelled": int(labelled[:, joint].sum()),
             "right": sum(bool(similar[pose, person, joint] >= JITTER_KS) for person, pose in seen),
             "distance, px": float(np.median(away)) if away else np.nan,
             "score": float(np.mean([poses.scores[pose, joint] for _, pose in seen])) if seen else np.nan,

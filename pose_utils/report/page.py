@@ -30,6 +30,7 @@ from pose_utils.report.page_sections import (
 from pose_utils.report.rendering import render_notebook
 from pose_utils.report.summary import answer
 from pose_utils.report.viewer import SCRIPT
+from pose_utils.report.words import readable
 from pose_utils.study.records import RunFolder, write_atomic
 from pose_utils.study.schemas import SCHEMAS
 
@@ -101,7 +102,7 @@ def _chapters(run_dir: Path) -> tuple[list[Section], bool]:
     for name in sorted({*executed, *outcomes}):
         outcome = outcomes.get(name, Outcome(name, "ok"))
         number = name.split("_")[0]
-        title, body, remark = name.replace("_", " "), "", ""
+        title, body, remark = readable(name), "", ""
         if name in executed:
             try:
                 fragment = render_notebook(executed[name], f"n{number}")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from pose_utils.report.markup import escape, show_table, status_html
 from pose_utils.report.published import published_benchmark, published_robustness, published_source
+from pose_utils.report.words import readable
 from pose_utils.study.latency import latency_summary
 
 
@@ -112,7 +113,7 @@ def published_beside_ours(latency: pd.DataFrame | None, metrics: pd.DataFrame | 
         rows = published_robustness().merge(
             ours[["condition", "value", "low", "high", "n"]], on="condition", how="left"
         )
-        rows["condition"] = rows["condition"].str.replace("_", " ")
+        rows["condition"] = rows["condition"].map(readable)
         shown = {
             "condition": "condition",
             "detection_rate": "published on a T4",

@@ -12,6 +12,7 @@ from pose_utils import palette as colours
 from pose_utils.report.plots_latency import write_on
 from pose_utils.report.published import published_label, published_robustness
 from pose_utils.report.style import current_theme, empty_figure, encoding, new_figure, write_beside
+from pose_utils.report.words import readable
 from pose_utils.study.failure_rules import CATEGORIES
 from pose_utils.types import KEYPOINT_NAMES, SKELETON
 
@@ -210,11 +211,6 @@ def joint_values(values: pd.DataFrame, label: str, form: str = ".2f") -> Figure:
     bars.set(xlabel=label, xlim=(0, top * 1.18))
     bars.grid(visible=False, axis="y")
     return figure
-
-
-def readable(name: str) -> str:
-    """Returns an identifier such as motion_blur_heavy as words."""
-    return str(name).replace("_", " ")
 
 
 def _condition_labels(rows: pd.DataFrame) -> pd.Series:

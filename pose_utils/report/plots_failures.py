@@ -9,9 +9,10 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 
 from pose_utils import palette as colours
-from pose_utils.report.plots_accuracy import METRIC_NAMES, readable
+from pose_utils.report.plots_accuracy import METRIC_NAMES
 from pose_utils.report.plots_latency import write_on
 from pose_utils.report.style import current_theme, empty_figure, encoding, new_figure, write_beside
+from pose_utils.report.words import readable
 
 _VERDICT_WORDS = {
     "detector": "detector loses more", "pose model": "pose model loses more", "undecided": "can't be told",

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from pose_utils import palette as colours
 from pose_utils.report.published import published_benchmark, published_label
 from pose_utils.report.style import current_theme, empty_figure, encoding, new_figure, write_beside
+from pose_utils.report.words import readable
 
 
 def simcc_curves(
@@ -86,7 +87,7 @@ def parity_dots(parity: pd.DataFrame) -> Figure:
     panels[0].set_yticks(range(len(order)), order)
     panels[0].set_ylim(-0.6, len(order) - 0.4)
     for quantity, mark in marks.items():
-        panels[0].plot([], [], mark.marker, color=mark.colour, label=quantity.replace("_", " "))
+        panels[0].plot([], [], mark.marker, color=mark.colour, label=readable(quantity))
     panels[0].plot(
         [], [], "|", color=current_theme().ink, markersize=12, markeredgewidth=2, label="tolerance"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from pose_utils.report.words import readable
 from pose_utils.study.records import RunFolder
 
 RANDOM = "seeded random weights of the exact architecture: right for latency and numerics, not for poses"
@@ -199,7 +200,7 @@ def failure_sentence(losses: pd.DataFrame, origin: str) -> str:
     totals = rows.groupby("value")["lost"].sum().sort_values(ascending=False)
     everybody = losses[(losses["group"] == "category") & (losses["condition"] != "clean")]
     persons = everybody.groupby(["models", "condition", "severity"])["persons"].first().sum()
-    category = str(totals.index[0]).replace("_", " ")
+    category = readable(totals.index[0])
     return (
         f"Over all corrupted conditions {totals.sum()} of {persons} persons were lost; most of them, "
         f'{totals.iloc[0]}, to the category "{category}" '
@@ -212,9 +213,9 @@ def loss_table(losses: pd.DataFrame, group: str) -> pd.DataFrame:
     rows = losses[(losses["group"] == group) & (losses["condition"] != "clean")]
     table = rows.groupby("value", as_index=False)[["persons", "lost"]].sum()
     table["share"] = table["lost"] / table["persons"]
-    table["value"] = table["value"].str.replace("_", " ")
+    table["value"] = table["value"].map(readable)
     return table.sort_values("share", ascending=False, ignore_index=True).rename(columns={"value": group})
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ").capitalize()
+    return readable(name).capitalize()

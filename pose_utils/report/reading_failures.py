@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from pose_utils.report.words import readable, with_severity
 from pose_utils.study.failure_rules import BOX_IOU, FOUND_OKS, JOINT_LETTERS
 
 _WRONG = ("jitter", "inversion", "swap", "miss")
@@ -32,10 +33,10 @@ def worst_table(worst: pd.DataFrame) -> pd.DataFrame:
     Args:
         worst: As `galleries.worst_cases` returns it.
     """
-    severity = pd.Series([f" {level}" if level else "" for level in worst["severity"]], worst.index, str)
+    settings = zip(worst["condition"], worst["severity"], strict=True)
     return pd.DataFrame({
-        "picture": worst["image"], "condition": worst["condition"].str.replace("_", " ") + severity,
-        "category": worst["category"].str.replace("_", " "),
+        "picture": worst["image"], "condition": [with_severity(*setting) for setting in settings],
+        "category": worst["category"].map(readable),
         "why": [why_lost(row) for row in worst.itertuples()], "area, square px": worst["area"],
     })  # fmt: skip
 

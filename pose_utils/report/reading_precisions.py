@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from pose_utils.report.words import readable
+
 _FIGURES = ("keypoint_ap", "consistency")
 
 
@@ -20,13 +22,13 @@ def precision_sentence(precisions: pd.DataFrame) -> str:
     worse = extra[(extra["condition"] != "clean") & (extra["high"] < 0)]
     if worse.empty:
         names = ", ".join(dict.fromkeys(lower["backend"] + " " + lower["precision"]))
-        tried = ", ".join(dict.fromkeys(_words(name) for name in extra["condition"] if name != "clean"))
+        tried = ", ".join(dict.fromkeys(readable(name) for name in extra["condition"] if name != "clean"))
         return (
             f"Under none of these conditions ({tried}) is {names} shown to lose more than on clean pictures "
             f"({ran['n'].max()} pictures, paired 95 % intervals)." + left_out
         )
     parts = [
-        f"{row.backend} {row.precision} under {_words(row.condition)} "
+        f"{row.backend} {row.precision} under {readable(row.condition)} "
         f"({_interval(row.value, row.low, row.high)})"
         for row in worse.itertuples()
     ]
@@ -41,10 +43,10 @@ def precision_table(precisions: pd.DataFrame) -> pd.DataFrame:
     for key, group in ran.groupby(keys, sort=False):
         by = group.set_index("metric")
         figure = next(name for name in _FIGURES if name in by.index)
-        row = dict(zip(keys, key, strict=True)) | {_words(figure): by.loc[figure, "value"]}
+        row = dict(zip(keys, key, strict=True)) | {readable(figure): by.loc[figure, "value"]}
         for metric, heading in (("change", "change"), ("extra_change", "beyond the change on clean")):
             row[heading] = _interval(*by.loc[metric, ["value", "low", "high"]])
-        rows.append(row | {"boxes": _words(key[0]), "condition": _words(key[1])})
+        rows.append(row | {"boxes": readable(key[0]), "condition": readable(key[1])})
     table = pd.DataFrame(rows)
     if table.empty:
         return table
@@ -55,7 +57,3 @@ def precision_table(precisions: pd.DataFrame) -> pd.DataFrame:
 
 def _interval(value: float, low: float, high: float) -> str:
     return f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from pose_utils.report.words import with_severity
 from pose_utils.study.mitigations import AS_IT_IS
 from pose_utils.study.remedy_study import GATE
 
@@ -18,7 +19,7 @@ def remedy_table(remedies: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame({"remedy": list(dict.fromkeys(rows["remedy"]))})
     for key, group in rows.groupby(_KEYS, sort=False):
         gains = group[group["metric"] == "gain"].set_index("remedy")
-        table[_condition(*key)] = [
+        table[with_severity(*key)] = [
             f"{row.value:+.3f} ({row.low:+.3f} to {row.high:+.3f})"
             for row in gains.loc[table["remedy"]].itertuples()
         ]
@@ -43,7 +44,7 @@ def advice_table(remedies: pd.DataFrame) -> pd.DataFrame:
         harmful = list(wide.index[wide["high", "gain"] < 0])
         best = sure.iloc[0] if len(sure) else None
         table.append({
-            "condition": _condition(*key),
+            "condition": with_severity(*key),
             "do": "nothing here helps beyond doubt" if best is None else sure.index[0],
             "gain": "" if best is None else
             f"{best['value', 'gain']:+.3f} ({best['low', 'gain']:+.3f} to {best['high', 'gain']:+.3f})",
@@ -58,7 +59,7 @@ def gate_table(remedies: pd.DataFrame) -> pd.DataFrame:
     rows = remedies[remedies["remedy"] == GATE]
     wide = rows.pivot(index=_KEYS, columns="metric", values="value")
     wide = wide.loc[list(dict.fromkeys(rows[_KEYS].itertuples(index=False, name=None)))].reset_index()
-    names = [_condition(*key) for key in wide[_KEYS].itertuples(index=False, name=None)]
+    names = [with_severity(*key) for key in wide[_KEYS].itertuples(index=False, name=None)]
     return pd.DataFrame({
         "condition": names, "frames that fail": wide["failing"], "frames skipped": wide["skipped"],
         "precision": wide["gate_precision"], "recall": wide["gate_recall"],
@@ -81,7 +82,7 @@ def video_table(video: pd.DataFrame) -> pd.DataFrame:
     for key, group in video.groupby([*_KEYS, "remedy"], sort=False):
         by = group.set_index("metric")
         rows.append({
-            "condition": _condition(*key[:2]), "way": key[2],
+            "condition": with_severity(*key[:2]), "way": key[2],
             "persons kept": by.loc["persons_kept", "value"], "gain of persons": _gain(by, "kept_gain"),
             "OKS with clean": by.loc["consistency", "value"], "gain of OKS": _gain(by, "gain"),
             "ms a frame": by.loc["ms", "value"],
@@ -96,8 +97,10 @@ def video_sentence(video: pd.DataFrame) -> str:
     frames = int(video["n"].iloc[0])
     if sure.empty:
         return f"Memory between frames brings nobody back beyond doubt ({frames} frames of the clip)."
-    parts = [f"under {_condition(row.condition, row.severity)}, {row.remedy}: {row.value:+.3f} of the persons"
-             for row in sure.itertuples()]  # fmt: skip
+    parts = [
+        f"under {with_severity(row.condition, row.severity)}, {row.remedy}: {row.value:+.3f} of the persons"
+        for row in sure.itertuples()
+    ]
     return f"Memory between frames brings persons back beyond doubt ({frames} frames): {'; '.join(parts)}."
 
 
@@ -122,7 +125,3 @@ def remedy_sentence(remedies: pd.DataFrame) -> str:
     text = f"What raises {what} most, beyond doubt ({pictures} pictures): {'; '.join(parts)}."
     lost = list(advice.loc[advice["gain"] == "", "condition"])
     return text + (f" Nothing does under {', '.join(lost)}." if lost else "")
-
-
-def _condition(name: str, severity: int) -> str:
-    return name.replace("_", " ") + (f" {severity}" if severity else "")

@@ -8,6 +8,7 @@ import pandas as pd
 
 from pose_utils.report.markup import Shown, escape
 from pose_utils.report.published import published_robustness
+from pose_utils.report.words import readable
 from pose_utils.study.attribution import CAUSES, attribution_table
 
 WIDE = {
@@ -55,7 +56,7 @@ def published_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
     """Returns what the published study reports, measured here, beside its own figures where it has them."""
     table = _wide(metrics, AS_PUBLISHED)
     theirs = published_robustness().set_index("condition")
-    theirs.index = theirs.index.map(_words)
+    theirs.index = theirs.index.map(readable)
     columns = {"detection_rate": "published rate", "mean_confidence": "published confidence",
                "mean_persons": "published persons", "fps": "published FPS"}  # fmt: skip
     for name, heading in columns.items():
@@ -84,7 +85,7 @@ def _wide(metrics: pd.DataFrame, columns: Mapping[tuple[str, str], str]) -> pd.D
             continue
         texts = chosen.apply(_figure, axis=1, interval=metric in _WITH_INTERVAL)
         table = table.merge(chosen[keys].assign(**{heading: texts}), on=keys, how="left")
-    table["condition"] = table["condition"].map(_words)
+    table["condition"] = table["condition"].map(readable)
     return table.fillna("") if (table["severity"] > 0).any() else table.drop(columns="severity").fillna("")
 
 
@@ -96,14 +97,14 @@ def mean_table(metrics: pd.DataFrame) -> pd.DataFrame:
     families = dict.fromkeys(metrics.loc[metrics["severity"] > 0, "condition"])
     words = {"keypoint_ap": "keypoint AP, clean (P)"} | names
     words |= {
-        f"{key}_{family}": f"{text}, {_words(family)}" for family in families for key, text in names.items()
+        f"{key}_{family}": f"{text}, {readable(family)}" for family in families for key, text in names.items()
     }
     metrics = metrics[metrics["boxes"].isin(["detected", "truth"])]
     rows = metrics[metrics["condition"].eq("corrupted") & metrics["metric"].isin(words)]
     clean = metrics[metrics["condition"].eq("clean") & metrics["metric"].eq("keypoint_ap")]
     both = pd.concat([clean, rows])
     return pd.DataFrame({
-        "figure": both["metric"].map(words), "boxes": both["boxes"].map(_words), "value": both["value"],
+        "figure": both["metric"].map(words), "boxes": both["boxes"].map(readable), "value": both["value"],
         "low": both["low"], "high": both["high"],
     })  # fmt: skip
 
@@ -143,7 +144,7 @@ def cause_table(metrics: pd.DataFrame) -> pd.DataFrame:
     for cause, name in zip(CAUSES, names, strict=True):
         chosen = rows[rows["metric"] == name]
         texts = chosen.apply(_figure, axis=1, interval=True)
-        table = table.merge(chosen[keys].assign(**{cause.replace("_", " "): texts}), on=keys)
+        table = table.merge(chosen[keys].assign(**{readable(cause): texts}), on=keys)
     table["condition"] = [_label(row) for row in table.itertuples()]
     return table.drop(columns="severity")
 
@@ -193,11 +194,7 @@ def _figure(row: pd.Series, interval: bool) -> str:
 
 
 def _label(row: object) -> str:
-    return _words(row.condition) + (f" {row.severity}" if row.severity else "")
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+    return readable(row.condition) + (f" {row.severity}" if row.severity else "")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from traitlets.config import Config
 from pose_utils import paths
 from pose_utils.errors import InputError
 from pose_utils.report.markup import escape
+from pose_utils.report.words import readable
 
 DROP_OUTPUT = "drop-output"
 """Tag of the cells whose output (progress bars) is not for the page."""
@@ -132,7 +133,7 @@ def _fitted(body: str, prefix: str, name: str) -> Fragment:
     for cell in soup.select('[id^="cell-id="]'):
         del cell["id"]
     first = soup.find("h1")
-    title = first.get_text(" ", strip=True) if first else name.replace("_", " ")
+    title = first.get_text(" ", strip=True) if first else readable(name)
     if first:
         first.decompose()
     for element in soup(True):

@@ -18,6 +18,7 @@ import pandas as pd
 
 from pose_utils.errors import PoseUtilsError
 from pose_utils.report.markup import data_uri, encode_picture, escape, show_table
+from pose_utils.report.words import readable
 
 SCRIPT = files("pose_utils.report").joinpath("viewer.js").read_text(encoding="utf-8")
 
@@ -113,7 +114,7 @@ class ConditionViewer:
         picture = widgets.Dropdown(
             options=list(dict.fromkeys(case.image for case in self.cases)), description="Picture"
         )
-        names = [(name.replace("_", " "), name) for name in self._severities]
+        names = [(readable(name), name) for name in self._severities]
         condition = widgets.Dropdown(options=names, description="Condition")
         severity = widgets.SelectionSlider(options=self._severities[condition.value], description="Severity")
         further = [
@@ -193,7 +194,7 @@ class ConditionViewer:
                     f"<figcaption><b>{escape(_words(case))}</b>: {escape(case.caption)}</figcaption></figure>"
                 )
             parts.append("</div>")
-        names = [condition.replace("_", " ") for condition in conditions]
+        names = [readable(condition) for condition in conditions]
         return (
             '<div class="viewer" role="group" aria-label="Condition viewer"><div class="controls" hidden>'
             f'<label>Picture <select name="picture">{_options(images)}</select></label>'
@@ -212,7 +213,7 @@ class ConditionViewer:
 
 
 def _words(case: Case) -> str:
-    name = case.condition.replace("_", " ")
+    name = readable(case.condition)
     return f"{name}, severity {case.severity}" if case.severity else name
 
 
