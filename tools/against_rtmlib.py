@@ -2,7 +2,9 @@
 
 rtmlib is a peer, no requirement: `pip install --no-deps --target FOLDER rtmlib`, then
 `python tools/against_rtmlib.py --rtmlib FOLDER` (without --no-deps it brings a second ONNX Runtime and a
-second OpenCV, which overwrite ours). Its sessions take their own default settings, every core as ours do.
+second OpenCV, which overwrite ours). Its sessions take their own default settings, every core as ours do; one
+setting differs: threads of our ONNX Runtime sessions stop spinning after each run, so that the detector's are
+not in the way of the pose model.
 Its RTMDet wants files with NMS inside; ours hold the raw heads, so our decoding follows its preprocessing
 and network, which is no slower than its own. Below the ratios stands where the time goes: where two rows
 run the same network equally fast, no pipeline around it can make one of them much faster.

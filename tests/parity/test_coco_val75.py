@@ -145,9 +145,9 @@ def test_movenet_reaches_its_known_ap():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("boxes", "expected"), [("detected", 0.152), ("truth", 0.228)])
+@pytest.mark.parametrize(("boxes", "expected"), [("detected", 0.166), ("truth", 0.251)])
 def test_the_bundled_pair_keeps_the_figures_of_its_model_card(boxes, expected):
     found = ap("rtmdet-nano-demo+rtmpose-t-demo", boxes)
     assert found.keypoint_ap == pytest.approx(expected, abs=0.01)
     if boxes == "detected":
-        assert found.person_ap == pytest.approx(0.195, abs=0.01)
+        assert found.person_ap == pytest.approx(0.203, abs=0.01)

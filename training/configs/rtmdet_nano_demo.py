@@ -24,7 +24,7 @@ phases = [
     {
         "name": "whole",
         "schedule": {
-            "steps": 5200,
+            "steps": 8200,
             "lr": 1e-3,
             "warmup": 30,
             "decay": 0.6,

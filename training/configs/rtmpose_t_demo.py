@@ -27,7 +27,7 @@ phases = [
     {
         "name": "full",
         "schedule": {
-            "steps": 9000,
+            "steps": 12500,
             "lr": 1e-3,
             "warmup": 30,
             "decay": 0.6,
