@@ -192,6 +192,8 @@ def metric_table(metrics: pd.DataFrame) -> pd.DataFrame:
 
 def failure_sentence(losses: pd.DataFrame, origin: str) -> str:
     """Names the category that takes most persons over all corrupted conditions."""
+    if losses.empty:
+        return f"Nobody was found in the clean pictures, so there was nobody to lose ({origin})."
     rows = losses[
         (losses["group"] == "category") & (losses["condition"] != "clean") & (losses["value"] != "found")
     ]

@@ -9,6 +9,7 @@ from pose_utils.report.galleries import ConditionPictures, worst_cases
 from pose_utils.report.live_cases import LiveCases
 from pose_utils.report.reading_failures import worst_table
 from pose_utils.study.attribution import attribution_table
+from pose_utils.study.failures import rank_losses
 from pose_utils.study.material import Material
 from tests.report import synthetic
 from tests.study.known_pipeline import measure
@@ -25,6 +26,11 @@ def empty_run(tmp_path):
 
 def test_the_sentence_says_that_there_was_nobody_to_lose(empty_run):
     assert "nobody was found" in reading.attribution_sentence(empty_run.run.read("metrics.csv")).lower()
+
+
+def test_nobody_to_lose_is_not_nobody_lost():
+    losses = rank_losses(synthetic.failures().iloc[:0])
+    assert "nobody to lose" in reading.failure_sentence(losses, "two walls")
 
 
 def test_the_figure_of_losses_says_why_it_is_empty(empty_run):
