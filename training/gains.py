@@ -40,10 +40,10 @@ def compare_runs(
     if keys[0] != keys[1]:
         raise UsageError(f"{before.path} and {after.path} do not hold the same conditions")
     known = truth.by_name()
-    for run in (before, after):
+    for run, (persons, _) in zip((before, after), tables, strict=True):
         metrics = run.read("metrics.csv")
         looked_at = metrics.loc[metrics["metric"] == "images_processed", "value"]
-        if set(looked_at) != {len(known)} or set(run.read("persons.parquet")["image"]) - set(known):
+        if set(looked_at) != {len(known)} or set(persons["image"]) - set(known):
             raise UsageError(f"{run.path} is not of the {len(known)} annotated pictures")
     names = sorted(known)  # also where neither found anybody: the persons there are missed by both
     weights = resampling_weights(len(names), bootstrap, seed)

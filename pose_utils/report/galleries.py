@@ -227,8 +227,7 @@ def worst_sheet(pictures: ConditionPictures, worst: pd.DataFrame) -> np.ndarray:
         scale = case.original.shape[1] / pictures.width(row.image)
         truth = draw_poses(case.original, _scaled(expected, scale), boxes=False)
         panels += [_framed(picture, row, expected, scale) for picture in (truth, case.annotated)]
-        why = readable(row.category)
-        labels += ["expected", f"{row.condition.replace('_', ' ')}: {why}"]
+        labels += ["expected", f"{readable(row.condition)}: {readable(row.category)}"]
     return contact_sheet(panels, labels, columns=4, cell=(300, 225))
 
 

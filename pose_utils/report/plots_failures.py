@@ -12,7 +12,7 @@ from pose_utils import palette as colours
 from pose_utils.report.plots_accuracy import METRIC_NAMES
 from pose_utils.report.plots_latency import write_on
 from pose_utils.report.style import current_theme, empty_figure, encoding, new_figure, write_beside
-from pose_utils.report.words import readable
+from pose_utils.report.words import readable, with_severity
 
 _VERDICT_WORDS = {
     "detector": "detector loses more", "pose model": "pose model loses more", "undecided": "can't be told",
@@ -40,11 +40,9 @@ def loss_by_stage(table: pd.DataFrame) -> Figure:
     edge = np.nanmax(table[["detector_high", "pose_high", "detector", "pose"]].to_numpy())
     for height, row in zip(heights, table.itertuples(), strict=True):
         write_beside(axes, _VERDICT_WORDS[row.verdict], (edge, height), muted=row.verdict not in _STAGES)
-    several = table["severity"] > 0
-    names = table["condition"].map(readable)
-    names = names.where(~several, names + " " + table["severity"].astype(str))
+    names = [with_severity(row.condition, row.severity) for row in table.itertuples()]
     axes.axvline(0, color=current_theme().muted, linewidth=1)
-    axes.set_yticks(heights, list(names))
+    axes.set_yticks(heights, names)
     axes.set(xlim=(min(-0.02, table[["detector_low", "pose_low"]].min().min()), edge * 1.45),
              ylim=(-0.6, len(table) - 0.4))  # fmt: skip
     metric = table["metric"].iloc[0]

@@ -6,20 +6,13 @@ import pytest
 from pose_utils.errors import Unavailable
 from pose_utils.study import precision_study
 from pose_utils.study.records import RunFolder
-from pose_utils.types import Poses
-from tests.study.known_pipeline import ByBrightness
+from tests.study.known_pipeline import BlindInTheDark, ByBrightness
 
 VARIANTS = (("none", "int8"), ("openvino", "bf16"))
 
 
-class Blunt(ByBrightness):
-    """Finds nobody whose block is darker than 200: whole in daylight, blind in the dark."""
-
+class Blunt(BlindInTheDark):
     precision = "int8"
-
-    def estimate(self, image, found):
-        poses = super().estimate(image, found)
-        return poses if image.max() >= 200 else Poses.empty()
 
 
 @pytest.fixture

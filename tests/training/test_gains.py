@@ -5,22 +5,13 @@ import pytest
 from pose_utils.errors import UsageError
 from pose_utils.study.records import RunFolder
 from pose_utils.study.robustness import run_robustness
-from pose_utils.types import Poses
-from tests.study.known_pipeline import ByBrightness, draw_pictures
+from tests.study.known_pipeline import BlindInTheDark, ByBrightness, draw_pictures
 from training.gains import compare_runs
 
 
 @pytest.fixture
 def pictures(tmp_path):
     return draw_pictures(tmp_path)
-
-
-class BlindInTheDark(ByBrightness):
-    """Finds nobody in a picture without a bright pixel."""
-
-    def estimate(self, image, found):
-        poses = super().estimate(image, found)
-        return poses if image.max() >= 200 else Poses.empty()
 
 
 def run_of(pipeline, folder, pictures, conditions=("low_light_severe",)):
