@@ -21,6 +21,7 @@ from pose_utils.runtime.drawing import draw_poses
 from pose_utils.runtime.media import open_source, read_image
 from pose_utils.runtime.pipeline import PosePipeline
 from pose_utils.study import conditions
+from pose_utils.study.condition_pass import skipped_pictures
 from pose_utils.study.material import Material
 from pose_utils.study.predictions import Setting, poses_of
 from pose_utils.study.records import RunFolder
@@ -70,8 +71,7 @@ class ConditionPictures:
         found = set(clean["image"])
         peopled = [path.name for path in self.material.paths if path.name in found]
         if not peopled:
-            skipped = self.run.info().get("robustness_skipped", {}).values()
-            unreadable = {name for part in skipped for name in part}
+            unreadable = skipped_pictures(self.run)
             peopled = [path.name for path in self.material.paths if path.name not in unreadable]
         spread = np.linspace(0, len(peopled) - 1, min(limit, len(peopled))).round().astype(int)
         return [peopled[index] for index in spread]

@@ -44,7 +44,7 @@ def simcc_curves(
         axes.set(xlabel=f"{name} in the crop, pixels", xlim=(0, places[-1]))
     panels[0].set_ylabel("network output")
     tail = "" if score is None else f", score {score:.2f}"
-    figure.suptitle(f"{keypoint.replace('_', ' ')}{tail}", x=0.01, ha="left", fontsize=11, fontweight="bold")
+    figure.suptitle(f"{readable(keypoint)}{tail}", x=0.01, ha="left", fontsize=11, fontweight="bold")
     return figure
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from pose_utils.report.reading_robustness import bottleneck_sentence
 from pose_utils.report.recommendation import PIPELINES, command, recommend
+from pose_utils.report.words import readable
 from pose_utils.study.attribution import attribution_table
 from pose_utils.study.latency import latency_summary, name_models, speedups
 from pose_utils.zoo.choice import BUNDLED
@@ -136,7 +137,7 @@ def _accuracy(metrics: pd.DataFrame | None) -> list[str]:
             row = hurt.loc[hurt["value"].idxmin()]
             severity = f" (severity {row['severity']})" if row["severity"] else ""
             points.append(
-                f"{row['condition'].replace('_', ' ').capitalize()}{severity} costs most: {words} "
+                f"{readable(row['condition']).capitalize()}{severity} costs most: {words} "
                 f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})."
             )
         if not attribution_table(metrics).empty:

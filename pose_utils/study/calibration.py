@@ -10,6 +10,7 @@ import pandas as pd
 
 from pose_utils.study.accuracy import Matches, box_results, match_boxes
 from pose_utils.study.annotations import GroundTruth
+from pose_utils.study.condition_pass import skipped_pictures
 from pose_utils.study.intervals import estimate, resampling_weights
 from pose_utils.study.material import Material
 from pose_utils.study.plan import get_plan
@@ -75,7 +76,7 @@ def calibrate_run(
     if material.truth is None:
         return pd.DataFrame(), pd.DataFrame()
     spec = get_spec(run.info()["models"].split("+")[0])
-    skipped = {name for part in run.info().get("robustness_skipped", {}).values() for name in part}
+    skipped = skipped_pictures(run)
     names = [name for name in picture_names(material.paths) if name not in skipped]
     return calibrate(run, material.truth, names, spec.ap_score, get_plan(profile).bootstrap, seed)
 

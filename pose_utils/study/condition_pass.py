@@ -206,3 +206,8 @@ def _speed_rows(
             "low": low, "high": high, "n": len(taken), "unit": "images/s", "reference": "",
         })  # fmt: skip
     return rows
+
+
+def skipped_pictures(run: RunFolder) -> set[str]:
+    """Returns the pictures that some study of this run could not read, by their names in the records."""
+    return {name for part in run.info().get("robustness_skipped", {}).values() for name in part}

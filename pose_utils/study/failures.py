@@ -10,6 +10,7 @@ import pandas as pd
 
 from pose_utils.runtime.similarity import box_iou
 from pose_utils.study.annotations import GroundTruth
+from pose_utils.study.condition_pass import skipped_pictures
 from pose_utils.study.failure_rules import (
     CATEGORIES,
     EXTRAS,
@@ -100,7 +101,7 @@ def run_failures(run: RunFolder, *, truth: GroundTruth | None, names: Sequence[s
         InputError: The records are not there.
     """
     persons, joints = run.read("persons.parquet"), run.read("poses.parquet")
-    skipped = {name for part in run.info().get("robustness_skipped", {}).values() for name in part}
+    skipped = skipped_pictures(run)
     names = [name for name in names if name not in skipped]
     speed = run.read("metrics.csv").query("metric == 'fps' and boxes == 'detected'")
     settings = speed[["models", "backend", "precision", "condition", "severity"]].drop_duplicates()

@@ -12,6 +12,7 @@ from pose_utils.runtime.backends import open_backend
 from pose_utils.runtime.backends.base import Backend
 from pose_utils.runtime.pipeline import Detector, PoseEstimator, PosePipeline
 from pose_utils.study.annotations import GroundTruth
+from pose_utils.study.condition_pass import skipped_pictures
 from pose_utils.study.headline import headline, headline_metric
 from pose_utils.study.intervals import resampling_weights
 from pose_utils.study.predictions import Maker, Setting, poses_of
@@ -100,7 +101,7 @@ def _compare(
     persons, joints = inner.read("persons.parquet"), inner.read("poses.parquet")
     metrics = inner.read("metrics.csv")
     ran = metrics.loc[metrics["metric"] == "fps", ["condition", "severity", "boxes"]].drop_duplicates()
-    skipped = {name for part in inner.info().get("robustness_skipped", {}).values() for name in part}
+    skipped = skipped_pictures(inner)
     names = [name for name in picture_names(images) if name not in skipped]
     weights = resampling_weights(len(names), bootstrap, seed)
 
