@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import io
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -49,11 +50,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=24, help="timed calls of each, in interleaved blocks")
     parser.add_argument("--ours", nargs="+", default=OURS, choices=OURS, help="which of ours (default: all)")
     options = parser.parse_args()
-    sys.path.append(str(options.rtmlib))
-    people = find_people(sample_pictures(), open_pipeline("auto"), PICTURES)
-    workloads = make_workloads(people, options.persons)
-    contestants = _ours(options.models, options.ours) | _peers(options.models)
-    latency = _timed(contestants, workloads, options.models, options.runs)
+    latency = measure(options.rtmlib, options.models, options.persons, options.runs, options.ours)
     for peer in PEERS:
         table = speedups(latency, peer)
         print(f"\n{options.models}: times as fast as {peer}, same files and pictures")
@@ -67,7 +64,25 @@ def main() -> None:
     )
 
 
-def _ours(models: str, names: list[str]) -> dict:
+def measure(
+    rtmlib: Path, models: str, persons: Sequence[int], runs: int, names: Sequence[str] = OURS
+) -> pd.DataFrame:
+    """Times ours and rtmlib's and returns rows for `study.latency.speedups`.
+
+    Args:
+        rtmlib: The folder that rtmlib was installed into.
+        models: "detector+pose".
+        persons: Numbers of persons.
+        runs: Timed calls of each, in interleaved blocks.
+        names: Which of OURS.
+    """
+    sys.path.append(str(rtmlib))
+    people = find_people(sample_pictures(), open_pipeline("auto"), PICTURES)
+    contestants = _ours(models, names) | _peers(models)
+    return _timed(contestants, make_workloads(people, persons), models, runs)
+
+
+def _ours(models: str, names: Sequence[str]) -> dict:
     opened = {}
     for name in names:
         config = Config(models, *name.split("-"))

@@ -125,23 +125,28 @@ def measure(clip: Path, every: list[int], limit: int | None, models: str, cost_o
     for name, persons in found.items():
         smooth = OneEuro()
         calm = [smooth(poses, index / fps) for index, poses in enumerate(persons)]
-        similar = agreement(found[EVERY_FRAME], persons)
         ratio = faster.loc[name]
         rows.append({
-            "clip": clip.name, "way": name, "persons a frame": np.mean([len(poses) for poses in persons]),
+            "clip": clip.name, "way": name,
             "identities": len({int(each) for poses in persons for each in poses.track_ids}),
             "begun inside": births_inside(persons, size), "jitter": jitter(persons, persons)[0],
             "jitter smoothed": jitter(persons, calm)[0],
             "ms a frame": latency.loc[latency["config"] == name, "ms"].mean(),
             "times as fast": f"{ratio.speedup:.2f} ({ratio.speedup_low:.2f} to {ratio.speedup_high:.2f})",
-            "OKS": similar.mean() if len(similar) else np.nan, "of persons": len(similar),
+            **_alike(found[EVERY_FRAME], persons),
         })  # fmt: skip
     persons = [moved(np.roll(image, 1, axis=1)) for image in images]
-    similar = agreement(found[EVERY_FRAME], persons)
     rows.append({"clip": clip.name, "way": "the same, moved by 1 px", "times as fast": "",
-                 "persons a frame": np.mean([len(poses) for poses in persons]),
-                 "OKS": similar.mean() if len(similar) else np.nan, "of persons": len(similar)})  # fmt: skip
+                 **_alike(found[EVERY_FRAME], persons)})  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _alike(expected: list[Poses], persons: list[Poses]) -> dict:
+    similar = agreement(expected, persons)
+    return {
+        "persons a frame": np.mean([len(poses) for poses in persons]),
+        "OKS": similar.mean() if len(similar) else np.nan, "of persons": len(similar),
+    }  # fmt: skip
 
 
 def main() -> None:
