@@ -43,7 +43,7 @@ def quiet_ratio(latency: pd.DataFrame, config: str, baseline: str, persons: int)
 
 def ratios(latency: pd.DataFrame, baseline: str, what: str, configs: Sequence[str]) -> list[dict]:
     """Returns a row for each of `configs` and number of persons: its speed-up over `baseline`."""
-    table = speedups(latency, baseline)
+    table = speedups(latency, baseline).sort_values(["persons", "config"])
     return [
         {"what": what, "config": row.config, "persons": row.persons, "times as fast": row.speedup,
          "low": row.speedup_low, "high": row.speedup_high,

@@ -75,10 +75,11 @@ def run_benchmark(
         cold_start: Also open each configuration in a process of its own, for its memory and start.
         left_out: Precisions whose rows are not run, with the reason that these rows give.
     """
+    left_out = dict(left_out or {})
     asked = [(work.name, work.persons) for work in workloads]
-    request = hashlib.sha256(repr((configs, asked, runs, blocks, seed, threads, cold_start)).encode())
-    key = request.hexdigest()[:12]
-    rows, pairs = _load_all(configs, workloads, run, key, threads, cold_start, left_out or {})
+    request = repr((configs, asked, runs, blocks, seed, threads, cold_start, left_out))
+    key = hashlib.sha256(request.encode()).hexdigest()[:12]
+    rows, pairs = _load_all(configs, workloads, run, key, threads, cold_start, left_out)
     run.write("configs.csv", rows)
     order = np.random.default_rng(seed)
     calls = [max(1, len(part)) for part in np.array_split(np.arange(runs), min(blocks, runs))]

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Literal
 
 from pose_utils import paths
+from pose_utils.atomic import write_atomic
 from pose_utils.errors import InputError, Unavailable
 from pose_utils.zoo.artifacts import Artifact
 from pose_utils.zoo.locks import making
@@ -234,6 +235,4 @@ def timing_cache_path(trt: ModuleType, target: str) -> Path:
 def _keep_timings(config: object, path: Path) -> None:
     cache = config.get_timing_cache()
     if cache is not None and (content := bytes(cache.serialize())):
-        draft = path.with_suffix(".draft")
-        draft.write_bytes(content)
-        draft.replace(path)
+        write_atomic(path, lambda draft: draft.write_bytes(content))

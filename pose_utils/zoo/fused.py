@@ -18,6 +18,7 @@ import onnx
 from onnx import numpy_helper
 
 from pose_utils import __version__, paths
+from pose_utils.atomic import write_atomic
 from pose_utils.errors import InputError, UsageError
 from pose_utils.types import NUM_KEYPOINTS
 from pose_utils.zoo import fused_decoding as decoding
@@ -49,9 +50,7 @@ def cached_fused(detector: Artifact, pose: Artifact, precision: str, files: tupl
     with making(target):
         if not target.is_file():
             model = fuse(detector, pose, precision, files)
-            draft = target.with_suffix(".draft")
-            onnx.save(model, draft)
-            draft.replace(target)
+            write_atomic(target, lambda draft: onnx.save(model, draft))
     return target
 
 

@@ -133,12 +133,14 @@ def record(monkeypatch, tmp_path):
     monkeypatch.setattr(benchmark, "load", load)
     monkeypatch.setattr(benchmark, "_sample_rows", noted)
 
-    def go(seed=0, runs=10, interrupted_after=None):
+    def go(seed=0, runs=10, interrupted_after=None, **options):
         order.clear()
         stop["after"] = interrupted_after
         run = RunFolder.create({}, tmp_path / f"run-{seed}-{runs}")
         try:
-            run_benchmark(CONFIGS, [workload(1), workload(4)], run, runs=runs, warmup=1, blocks=3, seed=seed)
+            run_benchmark(
+                CONFIGS, [workload(1), workload(4)], run, runs=runs, warmup=1, blocks=3, seed=seed, **options
+            )
         except KeyboardInterrupt:
             assert interrupted_after
         return run, list(order)
@@ -200,6 +202,11 @@ def test_another_request_takes_nothing_over_from_an_interrupted_one(record, tmp_
     whole = run.read("latency.parquet").query("stage == 'total'")
     assert whole.groupby(["config", "persons"]).size().tolist() == [7] * 4
     assert not list(run.path.rglob("parts/*/*"))
+
+
+def test_a_benchmark_that_leaves_a_precision_out_is_another_request(record):
+    record(0, 10, interrupted_after=20)
+    assert len(record(0, 10, left_out={"int8": "left out of this profile"})[1]) == 40
 
 
 def test_a_video_row_detects_once_in_k_frames_and_poses_in_all():
