@@ -1,21 +1,21 @@
 """Where OpenVINO spends a network's time: `python tools/openvino_profile.py [--models D+P]`.
 
 For each network the layers of its quickest call, by their kind and the kernel that computed them, with
-milliseconds and share: on a shared machine the quickest call is the one with which nobody interfered. Kernels
+milliseconds and share: on a shared machine the quickest call is the one that was disturbed least. Kernels
 with `amx` in their names use it; those with `dw` are depthwise, which it does not help.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 
 import numpy as np
 import openvino
 import pandas as pd
-from try_openvino import Network
 
-from pose_utils.runtime.variants import onnx_variant
+from pose_utils.runtime.backends.base import available_cores
+from pose_utils.runtime.backends.openvino import compile_artifact
+from pose_utils.runtime.geometry import to_network_input
 from pose_utils.zoo.artifacts import find_artifact
 from pose_utils.zoo.specs import ModelSpec, parse_models
 
@@ -32,21 +32,21 @@ def profile(spec: ModelSpec, precision: str, batch: int, calls: int) -> pd.DataF
         calls: Of how many the quickest is taken.
     """
     artifact = find_artifact(spec, "onnx")
-    file = replace(artifact, path=onnx_variant(artifact, "int8" if precision == "int8" else "fp32"))
-    computed = openvino.Type.bf16 if precision == "bf16" else openvino.Type.f32
-    network = Network(file, batch=batch, PERF_COUNT=True, INFERENCE_PRECISION_HINT=computed)
+    compiled, *_ = compile_artifact(artifact, precision, available_cores(), profiled=True)
+    request = compiled.create_infer_request()
     width, height = spec.input_size
     pictures = np.random.default_rng(0).integers(0, 256, (batch, height, width, 3), dtype=np.uint8)
-    quickest = min((_layers(network, pictures) for _ in range(calls)), key=lambda table: table["ms"].sum())
+    inputs = to_network_input(pictures, spec)
+    quickest = min((_layers(request, inputs) for _ in range(calls)), key=lambda table: table["ms"].sum())
     table = quickest.groupby(["kind", "kernel"])["ms"].agg(layers="size", ms="sum").reset_index()
     return table.assign(share=table["ms"] / table["ms"].sum()).sort_values("ms", ascending=False)
 
 
-def _layers(network: Network, pictures: np.ndarray) -> pd.DataFrame:
-    network(pictures)
+def _layers(request: openvino.InferRequest, inputs: np.ndarray) -> pd.DataFrame:
+    request.infer([inputs], share_inputs=True)
     rows = [
         {"kind": layer.node_type, "kernel": layer.exec_type, "ms": layer.real_time.total_seconds() * 1000}
-        for layer in network.request.profiling_info
+        for layer in request.profiling_info
     ]
     table = pd.DataFrame(rows)
     return table[table["ms"] > 0]  # the others were folded into their neighbours

@@ -24,6 +24,7 @@ def compile_model(
     threads: int,
     shape: Sequence[int] | None = None,
     streams: int | None = None,
+    profiled: bool = False,
 ) -> tuple[openvino.CompiledModel, str]:
     """Compiles a model for the CPU and asserts the precision that the plugin says it computes in.
 
@@ -33,6 +34,7 @@ def compile_model(
         threads: CPU threads.
         shape: Of the one input where it shall be fixed.
         streams: How many requests compute at once, sharing the threads; None for one with all of them.
+        profiled: Requests then tell the time of every layer.
 
     Returns:
         The compiled model and the name of that precision.
@@ -51,6 +53,7 @@ def compile_model(
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
         "INFERENCE_PRECISION_HINT": wanted,
+        "PERF_COUNT": profiled,
     }
     if streams:
         # The streams of two models would be pinned to the same cores, and wait for each other there.
@@ -66,6 +69,25 @@ def compile_model(
     if used != wanted:
         raise Unavailable(f"OpenVINO chose {used.get_type_name()} instead")
     return compiled, used.get_type_name()
+
+
+def compile_artifact(
+    artifact: Artifact, precision: str, threads: int, streams: int | None = None, profiled: bool = False
+) -> tuple[openvino.CompiledModel, str, Path]:
+    """Compiles the file that runs an ONNX artifact in fp32, bf16 or int8; a detector for its one input.
+
+    Returns:
+        As `compile_model`, and the file: the artifact's own or its INT8 variant. An INT8 file says itself
+        which layers compute in 8 bits; what it leaves out stays FP32.
+
+    Raises:
+        Unavailable, AssetError: As `compile_model` and `runtime.variants.onnx_variant`.
+    """
+    width, height = artifact.spec.input_size
+    shape = (1, 3, height, width) if artifact.spec.kind == "detector" else None
+    path = onnx_variant(artifact, "int8" if precision == "int8" else "fp32")
+    hint = "bf16" if precision == "bf16" else "fp32"
+    return *compile_model(path, hint, threads, shape, streams, profiled), path
 
 
 class OpenVinoBackend(Backend):
@@ -87,13 +109,8 @@ class OpenVinoBackend(Backend):
             raise self.refuse("this project runs OpenVINO on CPUs")
         if precision not in ("fp32", "bf16", "int8"):
             raise self.refuse("this back end runs fp32, bf16 and int8")
-        width, height = artifact.spec.input_size
-        shape = (1, 3, height, width) if artifact.spec.kind == "detector" else None
         try:
-            # An INT8 file says itself which layers compute in 8 bits; what it leaves out stays FP32.
-            self.file = path = onnx_variant(artifact, "int8" if precision == "int8" else "fp32")
-            hint = "bf16" if precision == "bf16" else "fp32"
-            compiled, used = compile_model(path, hint, self.threads, shape, streams)
+            compiled, used, self.file = compile_artifact(artifact, precision, self.threads, streams)
         except Unavailable as error:
             raise self.refuse(f"{artifact.name}: {error}") from error
         self.provider_used = f"CPU, {used}, {self.threads} threads"
